@@ -1,0 +1,1 @@
+"""Durable logs of facts: the interface and its in-memory implementation."""

@@ -1,0 +1,143 @@
+"""The canonical vocabulary: event names, their parameters and contact attributes that every shop shares.
+
+Sources map onto these names (services/ingest); segments, templates and scenarios are written in them. A workspace may
+send other names as well; their kinds are learned from the first value seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.schema import Kind
+
+#: Parameters that any event may carry.
+COMMON_PARAMS: Mapping[str, Kind] = {
+    "url": Kind.TEXT,
+    "referrer": Kind.TEXT,
+    "title": Kind.TEXT,
+    "utm_source": Kind.TEXT,
+    "utm_medium": Kind.TEXT,
+    "utm_campaign": Kind.TEXT,
+    "device": Kind.TEXT,
+    "browser": Kind.TEXT,
+    "os": Kind.TEXT,
+    "language": Kind.TEXT,
+    "channel": Kind.TEXT,
+    "currency": Kind.TEXT,
+}
+
+PRODUCT_PARAMS: Mapping[str, Kind] = {
+    "product_id": Kind.TEXT,
+    "sku": Kind.TEXT,
+    "name": Kind.TEXT,
+    "category": Kind.TEXT,
+    "brand": Kind.TEXT,
+    "department": Kind.TEXT,
+    "variant": Kind.TEXT,
+    "price": Kind.DECIMAL,
+    "quantity": Kind.INTEGER,
+    "image_url": Kind.TEXT,
+    "section": Kind.TEXT,
+}
+
+#: Fields of an order or cart line.
+ITEM_PARAMS: Mapping[str, Kind] = {**PRODUCT_PARAMS, "discount": Kind.DECIMAL, "amount": Kind.DECIMAL}
+
+ORDER_PARAMS: Mapping[str, Kind] = {
+    "order_id": Kind.TEXT,
+    "cart_id": Kind.TEXT,
+    "status": Kind.TEXT,
+    "total": Kind.DECIMAL,
+    "discount": Kind.DECIMAL,
+    "shipping": Kind.DECIMAL,
+    "promo_code": Kind.TEXT,
+    "store": Kind.TEXT,
+}
+
+#: Parameters of message activity; `kind` is promo, trigger or transactional.
+MESSAGE_PARAMS: Mapping[str, Kind] = {
+    "message_id": Kind.TEXT,
+    "kind": Kind.TEXT,
+    "link": Kind.TEXT,
+    "campaign": Kind.TEXT,
+    "scenario": Kind.TEXT,
+    "run_id": Kind.TEXT,
+    "step": Kind.TEXT,
+    "template": Kind.TEXT,
+    "reason": Kind.TEXT,
+}
+
+_PRODUCT_EVENTS = ("product_viewed", "product_clicked", "wishlist_added", "wishlist_removed")
+_CART_EVENTS = (
+    "product_added_to_cart",
+    "product_removed_from_cart",
+    "cart_updated",
+    "cart_viewed",
+    "checkout_started",
+)
+_ORDER_EVENTS = ("order_created", "order_completed", "order_updated", "order_cancelled", "order_refunded")
+_MESSAGE_EVENTS = (
+    "message_sent",
+    "message_delivered",
+    "message_opened",
+    "message_clicked",
+    "message_bounced",
+    "message_unsubscribed",
+    "message_complained",
+)
+
+#: Canonical event -> its own parameters (COMMON_PARAMS come on top).
+EVENTS: Mapping[str, Mapping[str, Kind]] = {
+    "page_viewed": {"section": Kind.TEXT, "path": Kind.TEXT},
+    "screen_viewed": {"name": Kind.TEXT},
+    "site_visited": {},
+    "app_opened": {},
+    "app_installed": {},
+    "signed_up": {},
+    "signed_in": {},
+    "product_list_viewed": {"category": Kind.TEXT, "list_id": Kind.TEXT, "section": Kind.TEXT},
+    "products_searched": {"query": Kind.TEXT, "found": Kind.BOOLEAN},
+    "promotion_viewed": {"promotion_id": Kind.TEXT, "section": Kind.TEXT},
+    "promotion_clicked": {"promotion_id": Kind.TEXT, "section": Kind.TEXT},
+    "coupon_issued": {"coupon": Kind.TEXT, "campaign": Kind.TEXT},
+    "coupon_redeemed": {"coupon": Kind.TEXT, "campaign": Kind.TEXT},
+    "review_read": {"product_id": Kind.TEXT},
+    "review_written": {"product_id": Kind.TEXT, "rating": Kind.INTEGER},
+    "chat_opened": {},
+    "survey_answered": {
+        "survey": Kind.TEXT,
+        "question": Kind.TEXT,
+        "answer": Kind.TEXT,
+        "score": Kind.INTEGER,
+    },
+    **dict.fromkeys(_PRODUCT_EVENTS, PRODUCT_PARAMS),
+    **{name: {**PRODUCT_PARAMS, **ORDER_PARAMS} for name in _CART_EVENTS},
+    **dict.fromkeys(_ORDER_EVENTS, ORDER_PARAMS),
+    **dict.fromkeys(_MESSAGE_EVENTS, MESSAGE_PARAMS),
+}
+
+#: Events that may carry items.
+ITEM_EVENTS = frozenset((*_CART_EVENTS, *_ORDER_EVENTS, "product_list_viewed"))
+
+#: Canonical attributes of a contact.
+ATTRIBUTES: Mapping[str, Kind] = {
+    "external_id": Kind.TEXT,
+    "email": Kind.TEXT,
+    "phone": Kind.TEXT,
+    "first_name": Kind.TEXT,
+    "last_name": Kind.TEXT,
+    "name": Kind.TEXT,
+    "gender": Kind.TEXT,
+    "birth_date": Kind.DATE,
+    "age": Kind.INTEGER,
+    "country": Kind.TEXT,
+    "city": Kind.TEXT,
+    "language": Kind.TEXT,
+    "time_zone": Kind.TEXT,
+    "location": Kind.LOCATION,
+    "created": Kind.INSTANT,
+    "marital_status": Kind.TEXT,
+    "loyalty_status": Kind.TEXT,
+    "loyalty_tags": Kind.TEXT_LIST,
+    "children": Kind.OBJECT_LIST,
+}

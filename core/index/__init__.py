@@ -1,0 +1,1 @@
+"""A workspace's facts as columns and sets: one writer, immutable roots for any number of readers."""

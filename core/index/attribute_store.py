@@ -1,0 +1,113 @@
+"""Attributes and static lists of contacts: one step function per name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.index.contacts import Moves
+from core.index.dictionary import TextDictionary
+from core.index.event_store import learn
+from core.index.interner import ListInterner, LocationInterner
+from core.index.steps import MISSING, StepRun, StepView, StepWriter
+from core.index.values import raw_scalar
+from core.schema import Kind, Location, Value, kind_of
+
+
+class AttributeStore:
+    """The writer."""
+
+    def __init__(self, dictionary: TextDictionary) -> None:
+        self._dictionary = dictionary
+        self._attributes: dict[str, StepWriter] = {}
+        self._lists: dict[str, StepWriter] = {}
+        self.text_lists = ListInterner(dictionary)
+        self.object_lists = ListInterner(dictionary)
+        self.locations = LocationInterner()
+        self._kinds: dict[str, Kind] = {}
+        self._element_kinds: dict[tuple[str, str], Kind] = {}
+        self.next_log_order = 0
+
+    def write(self, contact: int, name: str, value: Value | None, at_us: int) -> None:
+        """Attribute `name` of `contact` is `value` from `at_us` on; None: missing."""
+        kind, raw = MISSING, 0
+        if value is not None:
+            kind, raw = self._encode(name, value)
+        self._writer(self._attributes, name).write(contact, at_us, self._order(), kind, raw)
+
+    def put_on_list(self, contact: int, name: str, member: bool, at_us: int, parts: tuple[int, ...]) -> None:
+        """`contact` is on the static list from `at_us` on, or off it; the change holds for all its `parts`."""
+        log_order = self._order()
+        for part in parts:
+            self._writer(self._lists, name).write(part, at_us, log_order, Kind.BOOLEAN, int(member))
+
+    def seal(self, moves: Moves) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Apply `moves` and sort what waits in; contacts and instants of the new writes, in no order."""
+        sealed = [writer.seal(moves, keep_parts=False) for writer in self._attributes.values()]
+        sealed += [writer.seal(moves, keep_parts=True) for writer in self._lists.values()]
+        sealed = [one for one in sealed if len(one[0])]
+        if not sealed:
+            return np.zeros(0, np.uint32), np.zeros(0, np.int64)
+        return np.concatenate([c for c, _ in sealed]), np.concatenate([t for _, t in sealed])
+
+    def attributes(self) -> Mapping[str, StepView]:
+        """Every attribute ever written, pinned."""
+        return {name: writer.view() for name, writer in self._attributes.items()}
+
+    def lists(self) -> Mapping[str, StepView]:
+        """Every static list, pinned: BOOLEAN by part of contact."""
+        return {name: writer.view() for name, writer in self._lists.items()}
+
+    def kinds(self) -> Mapping[str, Kind]:
+        """Attribute -> kind."""
+        return dict(self._kinds)
+
+    def element_kinds(self) -> Mapping[tuple[str, str], Kind]:
+        """(attribute, field) -> kind, for lists of objects."""
+        return dict(self._element_kinds)
+
+    def load_attribute(self, name: str, run: StepRun, kind: Kind | None, fields: Mapping[str, Kind]) -> None:
+        """Put back an attribute of a snapshot."""
+        self._writer(self._attributes, name).load(run)
+        if kind is not None:
+            self._kinds[name] = kind
+        self._element_kinds.update({(name, field): field_kind for field, field_kind in fields.items()})
+
+    def load_list(self, name: str, run: StepRun) -> None:
+        """Put back a static list of a snapshot."""
+        self._writer(self._lists, name).load(run)
+
+    def _encode(self, name: str, value: Value) -> tuple[Kind, int]:
+        kind = kind_of(value)
+        if value == () and self._kinds.get(name) is Kind.OBJECT_LIST:
+            kind = Kind.OBJECT_LIST
+        learn(self._kinds, name, kind)
+        if isinstance(value, str):
+            return kind, self._dictionary.add(value)
+        if isinstance(value, Location):
+            return kind, self.locations.number(value)
+        if isinstance(value, tuple):
+            texts = tuple(element for element in value if isinstance(element, str))
+            if kind is Kind.TEXT_LIST:
+                return kind, self.text_lists.texts(texts)
+            objects = tuple(element for element in value if not isinstance(element, str))
+            for element in objects:
+                for field, scalar in element.items():
+                    field_kind = self._element_kinds.get((name, field))
+                    if field_kind is None or (field_kind, kind_of(scalar)) == (Kind.INTEGER, Kind.DECIMAL):
+                        self._element_kinds[name, field] = kind_of(scalar)
+            return kind, self.object_lists.objects(objects)
+        return kind, raw_scalar(value)
+
+    def _order(self) -> int:
+        self.next_log_order += 1
+        return self.next_log_order - 1
+
+    @staticmethod
+    def _writer(writers: dict[str, StepWriter], name: str) -> StepWriter:
+        writer = writers.get(name)
+        if writer is None:
+            writer = writers[name] = StepWriter()
+        return writer

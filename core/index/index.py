@@ -1,0 +1,117 @@
+"""The one writer of a workspace's facts: it folds the log of unification and publishes immutable roots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.events.columns import EventColumns
+from core.events.facts import AttributeWrite, ContactFact, ContactState, Erasure, ListChange, Merge
+from core.index.attribute_store import AttributeStore
+from core.index.contacts import ContactTable
+from core.index.dictionary import TextDictionary
+from core.index.event_store import EventStore
+from core.index.root import Learned, Root
+
+
+class Index:
+    """Folds batches with `apply`; `root` publishes what was folded.
+
+    Batches wait unsorted until a root is asked for, so that loading history costs no sort per batch. A root pins
+    chunks and runs; the writer copies what it changes after that. Not for two threads at once; roots are.
+    """
+
+    def __init__(self, dictionary: TextDictionary | None = None) -> None:
+        self._dictionary = dictionary or TextDictionary()
+        self.contacts = ContactTable()
+        self.events = EventStore(self._dictionary)
+        self.attributes = AttributeStore(self._dictionary)
+        self.position = 0
+        self.version = 0
+        self._existence: list[tuple[int, int]] = []
+        self._dirty = True
+        self._root: Root | None = None
+
+    def apply(self, events: EventColumns, facts: Sequence[ContactFact], position: int) -> None:
+        """Fold one entry of the log: resolved `events` in log order, and `facts` in the order of `before_event`.
+
+        `position` is the entry's; applying an entry twice is the caller's to prevent. A merge or an erasure holds for
+        all facts of its contact, those that arrive later included, so events need no splitting at `before_event`.
+        Raises CdpError for events without contact numbers, and leaves the index as it was.
+        """
+        due = self.events.add(events)
+        for fact in facts:
+            self._fold(fact)
+        self.position = position
+        self._dirty = True
+        if due:
+            self._seal()
+
+    def root(self) -> Root:
+        """The present version, immutable; the same object until something is applied."""
+        if self._root is not None and not self._dirty:
+            return self._root
+        self._seal()
+        self.version += 1
+        self._root = Root(
+            position=self.position,
+            version=self.version,
+            contacts=self.contacts.view(),
+            dictionary=self._dictionary,
+            events=self.events.view(),
+            attributes=self.attributes.attributes(),
+            lists=self.attributes.lists(),
+            text_lists=self.attributes.text_lists.view(),
+            object_lists=self.attributes.object_lists.view(),
+            locations=tuple(self.attributes.locations.values),
+            learned=Learned(
+                self.attributes.kinds(),
+                self.attributes.element_kinds(),
+                self.events.param_kinds(),
+                self.events.item_kinds(),
+            ),
+            keys=self.contacts.keys,
+            numbers=self.contacts.numbers,
+            next_log_orders=(self.events.next_log_order, self.attributes.next_log_order),
+        )
+        self._dirty = False
+        return self._root
+
+    def _fold(self, fact: ContactFact) -> None:
+        match fact:
+            case AttributeWrite():
+                self.attributes.write(fact.contact, fact.name, fact.value, fact.occurred_at_us)
+                self._existence.append((fact.contact, fact.occurred_at_us))
+            case ContactState():
+                self.contacts.state(fact)
+                self._existence.append((fact.contact, fact.occurred_at_us))
+            case ListChange():
+                parts = self.contacts.parts_of(fact.contact)
+                self.attributes.put_on_list(fact.contact, fact.list_name, fact.member, fact.occurred_at_us, parts)
+                self._existence.append((fact.contact, fact.occurred_at_us))
+            case Merge():
+                self._flush_existence()
+                self.contacts.merge(fact.survivor, fact.loser)
+            case Erasure():
+                self.contacts.erase(fact.contact)
+            case _:
+                # The catalogue takes part in no condition of this engine yet.
+                return
+
+    def _seal(self) -> None:
+        moves = self.contacts.moves()
+        self.contacts.existed(*self.events.seal(moves))
+        self.attributes.seal(moves)
+        self._flush_existence()
+
+    def _flush_existence(self) -> None:
+        if not self._existence:
+            return
+        contacts: NDArray[np.uint32] = np.array([contact for contact, _ in self._existence], np.uint32)
+        instants = np.array([instant for _, instant in self._existence], np.int64)
+        self._existence = []
+        self.contacts.grow(int(contacts.max()) + 1)
+        owners, kept = self.contacts.resolver().resolve(contacts)
+        self.contacts.existed(owners[kept], instants[kept])

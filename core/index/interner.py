@@ -1,0 +1,116 @@
+"""Values that are no scalar (lists of texts, lists of objects, locations) as numbers: equal values, equal numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.index.dictionary import TextDictionary
+from core.index.table import Column, Table
+from core.index.values import raw_scalar
+from core.schema import Kind, Location, Scalar, kind_of
+
+
+class _Growing:
+    """An append-only int64 array whose views stay valid."""
+
+    def __init__(self) -> None:
+        self._data = np.zeros(16, np.int64)
+        self._n = 0
+
+    def add(self, value: int) -> None:
+        if self._n == len(self._data):
+            self._data = np.concatenate((self._data, np.zeros_like(self._data)))
+        self._data[self._n] = value
+        self._n += 1
+
+    def view(self) -> NDArray[Any]:
+        return self._data[: self._n]
+
+
+@dataclass(frozen=True, slots=True)
+class ListView:
+    """Interned lists: list i holds the rows `offsets[i]` to `offsets[i + 1]` of `elements`; the elements of a list of
+    texts have one TEXT column named ""."""
+
+    offsets: NDArray[np.int64]
+    elements: Table
+
+    def lengths(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The number of elements of each list."""
+        return self.offsets[numbers + 1] - self.offsets[numbers]
+
+
+class ListInterner:
+    """The writer for lists of texts and lists of objects; it only grows."""
+
+    def __init__(self, dictionary: TextDictionary) -> None:
+        self._dictionary = dictionary
+        self._numbers: dict[Hashable, int] = {}
+        self._offsets = _Growing()
+        self._offsets.add(0)
+        self._rows = 0
+        self._columns: dict[tuple[str, Kind], tuple[_Growing, _Growing]] = {}
+        self._view: ListView | None = None
+
+    def texts(self, values: tuple[str, ...]) -> int:
+        """The number of a list of texts."""
+        return self._number(tuple((("", Kind.TEXT, self._dictionary.add(text)),) for text in values))
+
+    def objects(self, values: tuple[Mapping[str, Scalar], ...]) -> int:
+        """The number of a list of objects; the order of elements counts, that of fields does not."""
+        return self._number(
+            tuple(
+                tuple((name, kind_of(value), self._raw(value)) for name, value in sorted(element.items()))
+                for element in values
+            )
+        )
+
+    def view(self) -> ListView:
+        """All lists so far."""
+        if self._view is not None:
+            return self._view
+        columns: dict[str, tuple[Column, ...]] = {}
+        for (name, kind), (rows, values) in self._columns.items():
+            raw = values.view().astype(np.uint32) if kind is Kind.TEXT else values.view()
+            columns[name] = (*columns.get(name, ()), Column(kind, rows.view().astype(np.uint32), raw))
+        self._view = ListView(self._offsets.view(), Table(self._rows, columns))
+        return self._view
+
+    def _raw(self, value: Scalar) -> int:
+        return self._dictionary.add(value) if isinstance(value, str) else raw_scalar(value)
+
+    def _number(self, elements: tuple[tuple[tuple[str, Kind, int], ...], ...]) -> int:
+        known = self._numbers.get(elements)
+        if known is not None:
+            return known
+        self._view = None
+        for element in elements:
+            for name, kind, raw in element:
+                rows, values = self._columns.setdefault((name, kind), (_Growing(), _Growing()))
+                rows.add(self._rows)
+                values.add(raw)
+            self._rows += 1
+        number = self._numbers[elements] = len(self._numbers)
+        self._offsets.add(self._rows)
+        return number
+
+
+class LocationInterner:
+    """Locations as numbers in order of arrival."""
+
+    def __init__(self) -> None:
+        self.values: list[Location] = []
+        self._numbers: dict[Location, int] = {}
+
+    def number(self, value: Location) -> int:
+        """The number of `value`."""
+        known = self._numbers.get(value)
+        if known is None:
+            known = self._numbers[value] = len(self.values)
+            self.values.append(value)
+        return known

@@ -1,0 +1,1 @@
+"""The segment language: text and tree, binding, planning, execution."""

@@ -1,0 +1,42 @@
+"""What a rule may speak of: the names and kinds that binding checks a rule against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core.query.ast import Rule
+from core.schema import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A snapshot of a workspace's vocabulary.
+
+    `attributes`: name -> kind; `elements`: (attribute, field) -> kind for lists of objects; `events`: type ->
+    parameter -> kind; `items`: item field -> kind (all events share it); `lists`: static lists; `segments`: name ->
+    saved rule as written; `zone`: the workspace's IANA zone.
+    """
+
+    attributes: Mapping[str, Kind]
+    events: Mapping[str, Mapping[str, Kind]]
+    items: Mapping[str, Kind]
+    lists: frozenset[str] = frozenset()
+    elements: Mapping[tuple[str, str], Kind] = field(default_factory=dict)
+    segments: Mapping[str, Rule] = field(default_factory=dict)
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRule:
+    """A rule that was checked: literals have the kind they are compared with, names exist, windows can hold something.
+
+    `rule` keeps the node numbers of the rule that was bound. `parameters`: every parameter with its one kind, those
+    of referenced segments included. `segments`: every segment referred to, directly or not, bound. `zone`: the
+    workspace's zone at binding.
+    """
+
+    rule: Rule
+    parameters: Mapping[str, Kind]
+    segments: Mapping[str, BoundRule]
+    zone: str

@@ -1,0 +1,1 @@
+"""What the services share: settings, gRPC host, log clients, subscriptions, telemetry. Imports no service."""

@@ -1,0 +1,277 @@
+"""Values, event columns and fact batches between their wire form and core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+import numpy as np
+
+from cdp.facts.v1 import facts_pb2
+from core.errors import invalid
+from core.events.columns import EventColumns, Identifier, ParamColumn
+from core.events.facts import (
+    AttributeWrite,
+    ContactFact,
+    ContactState,
+    Erasure,
+    FactBatch,
+    ListChange,
+    Merge,
+    ProductState,
+)
+from core.schema import (
+    MAX_DECIMAL_UNITS,
+    DecimalUnits,
+    Instant,
+    Kind,
+    Location,
+    Scalar,
+    Value,
+    parse_decimal,
+)
+
+_EPOCH = date(1970, 1, 1)
+
+
+def value_to_proto(value: Value | None) -> facts_pb2.Value:
+    """The wire form; None is a message with nothing set."""
+    if value is None:
+        return facts_pb2.Value()
+    if isinstance(value, str):
+        return facts_pb2.Value(text=value)
+    if isinstance(value, bool):
+        return facts_pb2.Value(boolean=value)
+    if isinstance(value, int):
+        return facts_pb2.Value(integer=value)
+    if isinstance(value, DecimalUnits):
+        return facts_pb2.Value(decimal_units=value.units)
+    if isinstance(value, Instant):
+        return facts_pb2.Value(instant_us=value.us)
+    if isinstance(value, date):
+        return facts_pb2.Value(date_days=(value - _EPOCH).days)
+    if isinstance(value, Location):
+        return facts_pb2.Value(
+            location=facts_pb2.Location(latitude_e7=value.latitude_e7, longitude_e7=value.longitude_e7)
+        )
+    texts = [element for element in value if isinstance(element, str)]
+    objects = [element for element in value if not isinstance(element, str)]
+    if objects:
+        return facts_pb2.Value(objects=facts_pb2.ObjectList(values=[object_to_proto(fields) for fields in objects]))
+    return facts_pb2.Value(texts=facts_pb2.TextList(values=texts))
+
+
+def object_to_proto(fields: Mapping[str, Scalar]) -> facts_pb2.Object:
+    """An object's fields on the wire."""
+    return facts_pb2.Object(fields={name: value_to_proto(value) for name, value in fields.items()})
+
+
+def value_from_proto(message: facts_pb2.Value) -> Value | None:
+    """The value, or None when nothing is set. Raises INVALID / BAD_VALUE for a decimal or date out of range."""
+    match message.WhichOneof("kind"):
+        case None:
+            return None
+        case "text":
+            return message.text
+        case "integer":
+            return message.integer
+        case "decimal":
+            try:
+                return parse_decimal(message.decimal)
+            except ValueError as error:
+                raise invalid("BAD_VALUE", str(error)) from error
+        case "decimal_units":
+            if abs(message.decimal_units) > MAX_DECIMAL_UNITS:
+                raise invalid("BAD_VALUE", f"{message.decimal_units} units are more than 9e14")
+            return DecimalUnits(message.decimal_units)
+        case "boolean":
+            return message.boolean
+        case "instant_us":
+            return Instant(message.instant_us)
+        case "date_days":
+            try:
+                return _EPOCH + timedelta(days=message.date_days)
+            except OverflowError as error:
+                raise invalid("BAD_VALUE", f"day {message.date_days} is no date") from error
+        case "texts":
+            return tuple(message.texts.values)
+        case "objects":
+            return tuple(_object_from_proto(one) for one in message.objects.values)
+        case "location":
+            return Location(message.location.latitude_e7, message.location.longitude_e7)
+
+
+def scalar_from_proto(message: facts_pb2.Value) -> Scalar | None:
+    """Like `value_from_proto`, but lists, objects and locations raise INVALID / NOT_A_SCALAR."""
+    value = value_from_proto(message)
+    if isinstance(value, tuple | Location):
+        raise invalid("NOT_A_SCALAR", "a single value is needed here, not a list or a location")
+    return value
+
+
+def _object_from_proto(message: facts_pb2.Object) -> dict[str, Scalar]:
+    fields = {name: scalar_from_proto(value) for name, value in message.fields.items()}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _params_to_proto(columns: tuple[ParamColumn, ...]) -> list[facts_pb2.ParamColumn]:
+    return [
+        facts_pb2.ParamColumn(
+            name=c.name, kind=facts_pb2.Kind.ValueType(c.kind), rows=c.rows.tobytes(), values=c.values.tobytes()
+        )
+        for c in columns
+    ]
+
+
+def _params_from_proto(messages: list[facts_pb2.ParamColumn]) -> tuple[ParamColumn, ...]:
+    return tuple(
+        ParamColumn(m.name, Kind(m.kind), np.frombuffer(m.rows, np.uint32), np.frombuffer(m.values, np.int64))
+        for m in messages
+    )
+
+
+def columns_to_proto(columns: EventColumns) -> facts_pb2.EventColumns:
+    """Event columns on the wire; arrays are little-endian bytes."""
+    message = facts_pb2.EventColumns(
+        ids=columns.ids,
+        strings=columns.strings,
+        types=columns.types.tobytes(),
+        occurred_at_us=columns.occurred_at_us.tobytes(),
+        received_at_us=columns.received_at_us.tobytes(),
+        flags=columns.flags.tobytes(),
+        params=_params_to_proto(columns.params),
+        item_offsets=columns.item_offsets.tobytes(),
+        item_params=_params_to_proto(columns.item_params),
+        contacts=b"" if columns.contacts is None else columns.contacts.tobytes(),
+    )
+    if columns.identifiers:
+        kinds: dict[str, int] = {}
+        codes = bytearray()
+        offsets = [0]
+        for row in columns.identifiers:
+            for identifier in row:
+                codes.append(kinds.setdefault(identifier.kind, len(kinds)))
+                message.identifier_values.append(identifier.value)
+            offsets.append(len(codes))
+        message.identifier_offsets = np.array(offsets, np.uint32).tobytes()
+        message.identifier_kinds.extend(kinds)
+        message.identifier_kind_codes = bytes(codes)
+    return message
+
+
+def columns_from_proto(message: facts_pb2.EventColumns) -> EventColumns:
+    """Event columns from the wire; arrays are read-only views of the message's bytes."""
+    n = len(message.ids)
+    identifiers: tuple[tuple[Identifier, ...], ...] = ()
+    if message.identifier_offsets:
+        kinds = list(message.identifier_kinds)
+        flat = [
+            Identifier(kinds[code], value)
+            for code, value in zip(message.identifier_kind_codes, message.identifier_values, strict=True)
+        ]
+        offsets = np.frombuffer(message.identifier_offsets, np.uint32).tolist()
+        identifiers = tuple(tuple(flat[offsets[i] : offsets[i + 1]]) for i in range(n))
+    offsets_bytes = message.item_offsets or np.zeros(n + 1, np.uint32).tobytes()
+    return EventColumns(
+        ids=tuple(message.ids),
+        types=np.frombuffer(message.types, np.uint32),
+        occurred_at_us=np.frombuffer(message.occurred_at_us, np.int64),
+        received_at_us=np.frombuffer(message.received_at_us, np.int64),
+        flags=np.frombuffer(message.flags, np.uint8),
+        params=_params_from_proto(list(message.params)),
+        item_offsets=np.frombuffer(offsets_bytes, np.uint32),
+        item_params=_params_from_proto(list(message.item_params)),
+        strings=tuple(message.strings),
+        identifiers=identifiers,
+        contacts=np.frombuffer(message.contacts, np.uint32) if message.contacts or n == 0 else None,
+    )
+
+
+def contact_fact_to_proto(fact: ContactFact) -> facts_pb2.ContactFact:
+    """One change of a contact on the wire. A ProductState has contact 0."""
+    match fact:
+        case ContactState():
+            return facts_pb2.ContactFact(
+                contact=fact.contact,
+                occurred_at_us=fact.occurred_at_us,
+                before_event=fact.before_event,
+                state=facts_pb2.ContactState(key=fact.key, known=fact.known, reachable=fact.reachable),
+            )
+        case AttributeWrite():
+            return facts_pb2.ContactFact(
+                contact=fact.contact,
+                occurred_at_us=fact.occurred_at_us,
+                imported=fact.imported,
+                before_event=fact.before_event,
+                attribute=facts_pb2.AttributeWrite(name=fact.name, value=value_to_proto(fact.value)),
+            )
+        case ListChange():
+            return facts_pb2.ContactFact(
+                contact=fact.contact,
+                occurred_at_us=fact.occurred_at_us,
+                imported=fact.imported,
+                before_event=fact.before_event,
+                list=facts_pb2.ListMove(list=fact.list_name, member=fact.member),
+            )
+        case Merge():
+            return facts_pb2.ContactFact(
+                contact=fact.survivor, before_event=fact.before_event, merge=facts_pb2.Merge(loser=fact.loser)
+            )
+        case Erasure():
+            return facts_pb2.ContactFact(
+                contact=fact.contact, before_event=fact.before_event, erasure=facts_pb2.Erasure()
+            )
+        case ProductState():
+            return facts_pb2.ContactFact(
+                occurred_at_us=fact.occurred_at_us,
+                before_event=fact.before_event,
+                product=facts_pb2.Product(
+                    product_id=fact.product_id,
+                    fields=object_to_proto(fact.fields).fields,
+                    deleted=not fact.fields,
+                ),
+            )
+
+
+def contact_fact_from_proto(m: facts_pb2.ContactFact) -> ContactFact:
+    """The change as core sees it. Raises INVALID / UNKNOWN_FACT for a kind this version does not know."""
+    match m.WhichOneof("fact"):
+        case "state":
+            return ContactState(
+                m.contact, m.state.key, m.state.known, m.state.reachable, m.occurred_at_us, m.before_event
+            )
+        case "attribute":
+            value = value_from_proto(m.attribute.value)
+            return AttributeWrite(m.contact, m.attribute.name, value, m.occurred_at_us, m.imported, m.before_event)
+        case "list":
+            return ListChange(m.contact, m.list.list, m.list.member, m.occurred_at_us, m.imported, m.before_event)
+        case "merge":
+            return Merge(m.contact, m.merge.loser, m.before_event)
+        case "erasure":
+            return Erasure(m.contact, m.before_event)
+        case "product":
+            fields = {} if m.product.deleted else _object_from_proto(facts_pb2.Object(fields=m.product.fields))
+            return ProductState(m.product.product_id, fields, m.occurred_at_us, m.before_event)
+        case None:
+            raise invalid("UNKNOWN_FACT", "a contact fact of no kind that this version knows")
+
+
+def fact_batch_to_proto(
+    events: EventColumns, facts: tuple[ContactFact, ...], upstream_position: int
+) -> facts_pb2.FactBatch:
+    """One entry of unification's log on the wire."""
+    return facts_pb2.FactBatch(
+        events=columns_to_proto(events),
+        facts=[contact_fact_to_proto(fact) for fact in facts],
+        upstream_position=upstream_position,
+    )
+
+
+def fact_batch_from_proto(message: facts_pb2.FactBatch, position: int, recorded_at_us: int) -> FactBatch:
+    """One entry of unification's log as core sees it."""
+    return FactBatch(
+        position,
+        recorded_at_us,
+        columns_from_proto(message.events),
+        tuple(contact_fact_from_proto(fact) for fact in message.facts),
+    )

@@ -1,0 +1,82 @@
+"""The HTTP listener of a process: the routes of its roles, /healthz and /metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from core.errors import CdpError
+from services.runtime.errors import http_response
+from services.runtime.settings import Settings
+
+
+async def _metrics(_request: Request) -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _alive(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, CdpError)
+    return http_response(error)
+
+
+class HttpServer:
+    """uvicorn within our loop. `bind` takes the port, `start` answers, `stop` drains."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._socket: socket.socket | None = None
+        self._server: uvicorn.Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def bind(self) -> int:
+        """Take the port (0: any free one) and return it. Raises OSError when it is taken."""
+        self._socket = socket.create_server((self._settings.http_host, self._settings.http_port))
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    def start(self, routes: Sequence[BaseRoute]) -> None:
+        """Answer requests from now on."""
+        assert self._socket is not None, "bind() comes first"
+        app = Starlette(
+            routes=[Route("/healthz", _alive), Route("/metrics", _metrics), *routes],
+            exception_handlers={CdpError: _refused},
+        )
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=30, limit_concurrency=2_000,
+            timeout_graceful_shutdown=max(1, round(self._settings.drain_s)),
+        )  # fmt: skip
+        self._server = _HostedServer(config)
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+
+    async def stop(self) -> None:
+        """Finish requests in flight and close the port. Idempotent."""
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._task is not None:
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class _HostedServer(uvicorn.Server):
+    """uvicorn that leaves signals to the process's own handlers."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield

@@ -1,0 +1,1 @@
+"""Small adversarial worlds and random rules over them, from seeds."""

@@ -1,0 +1,70 @@
+"""Contacts, folded from facts in log order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+Plain = dict[str, Any]
+_NEVER = 10**30
+
+
+class Contact:
+    """All that is known of one contact, in log order, whatever its instant."""
+
+    def __init__(self) -> None:
+        self.earliest = _NEVER
+        self.known = False
+        self.reachable = 0
+        self.events: list[Plain] = []
+        self.writes: list[Plain] = []
+        #: list -> parts; each part is the changes that one of the merged contacts has seen.
+        self.lists: dict[str, list[list[Plain]]] = {}
+
+    def absorb(self, loser: Contact) -> None:
+        """ "The survivor is re-evaluated on the union; attributes by latest occurred_at, lists unite"."""
+        self.earliest = min(self.earliest, loser.earliest)
+        self.events += loser.events
+        self.writes += loser.writes
+        for name, parts in loser.lists.items():
+            self.lists.setdefault(name, []).extend(parts)
+
+    def attribute(self, name: str, as_of: int) -> Any:
+        """ "An attribute is a step function over occurred_at; late writes insert." Of one instant the last counts."""
+        past = [w for w in self.writes if w["name"] == name and w["occurred_at"] <= as_of]
+        return max(past, key=lambda w: (w["occurred_at"], w["log"]))["value"] if past else None
+
+    def on_list(self, name: str, as_of: int) -> bool:
+        """On the list by the latest change of some part."""
+        for part in self.lists.get(name, []):
+            past = [c for c in part if c["occurred_at"] <= as_of]
+            if past and max(past, key=lambda c: (c["occurred_at"], c["log"]))["member"]:
+                return True
+        return False
+
+
+def fold_facts(facts: Iterable[Plain]) -> dict[int, Contact]:
+    """The contacts after all facts. "Erased and merged-away contacts are in no answer.": they are not here."""
+    contacts: dict[int, Contact] = {}
+    for log, fact in enumerate(facts):
+        if fact["fact"] == "erase":
+            contacts.pop(fact["contact"], None)
+            continue
+        if fact["fact"] == "merge":
+            loser = contacts.pop(fact["loser"], Contact())
+            contacts.setdefault(fact["survivor"], Contact()).absorb(loser)
+            continue
+        contact = contacts.setdefault(fact["contact"], Contact())
+        # "A contact exists from its earliest fact, dated attribute writes included."
+        contact.earliest = min(contact.earliest, fact["occurred_at"])
+        match fact["fact"]:
+            case "contact":
+                contact.known, contact.reachable = fact["known"], fact["reachable"]
+            case "event":
+                contact.events.append(fact)
+            case "attribute":
+                contact.writes.append({**fact, "log": log})
+            case "list":
+                for part in contact.lists.setdefault(fact["name"], [[]]):
+                    part.append({**fact, "log": log})
+    return contacts

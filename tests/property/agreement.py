@@ -1,0 +1,134 @@
+"""Does the engine answer as the oracle does? If not: the smallest world that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from random import Random
+
+import numpy as np
+
+from core.index.index import Index, Root
+from core.query.ast import Branch, Node, Rule
+from core.query.bind import bind
+from core.query.execute import evaluate
+from core.query.format import format_rule
+from core.query.names import BoundRule, Names
+from core.schema import Scalar
+from tests.generators.plain import plain_facts, plain_rule, plain_value
+from tests.generators.scene import Question, Scene
+from tests.generators.world import Logged, batches
+from tests.oracle import Oracle
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Node `node` of `rule`: who the oracle finds, and who the engine finds."""
+
+    rule: Rule
+    node: int
+    expected: frozenset[int]
+    got: frozenset[int]
+
+
+def root_of(random: Random, log: tuple[Logged, ...]) -> Root:
+    """The index of a log, given in random batches."""
+    index = Index()
+    for batch in batches(random, log):
+        index.apply(batch.events, batch.facts, batch.position)
+        if random.random() < 0.3:
+            index.root()
+    return index.root()
+
+
+def oracle_of(log: Iterable[Logged], names: Names) -> Oracle:
+    """The oracle over the same log and saved segments."""
+    segments = {name: plain_rule(rule) for name, rule in names.segments.items()}
+    return Oracle(plain_facts(log), names.zone, segments)
+
+
+def compare(
+    root: Root,
+    oracle: Oracle,
+    bound: BoundRule,
+    question: Question,
+    parameters: Mapping[str, Scalar],
+    candidates: frozenset[int] | None = None,
+) -> Disagreement | None:
+    """The first node on which the two differ, so that its children agree; None if they agree on all."""
+    rule, as_of_us = question.rule, question.as_of_us
+    given = None if candidates is None else np.array(sorted(candidates), np.uint32)
+    evaluation = evaluate(bound, root, as_of_us, parameters, given)
+    wanted = oracle.node_members(plain_rule(rule), as_of_us, plain_value(parameters))
+    assert len(evaluation.nodes) == len(rule.nodes)
+    for node, members in enumerate(evaluation.nodes):
+        expected = frozenset(wanted[node] if candidates is None else wanted[node] & candidates)
+        got = frozenset(members.numbers().tolist())
+        if got != expected:
+            return Disagreement(rule, node, expected, got)
+    assert evaluation.members == evaluation.nodes[-1]
+    counts = evaluation.counts(root)
+    assert (counts.total, counts.known, counts.reachable) == oracle.counts(evaluation.members.numbers().tolist())
+    return None
+
+
+def explain(scene: Scene, found: Disagreement, question: Question, parameters: Mapping[str, Scalar]) -> str:
+    """The disagreement in words, on the smallest log and rule that still show it."""
+    rule = subtree(found.rule, found.node)
+    small = Question(rule, question.as_of_us)
+    bound = bind(rule, scene.names)
+
+    def differs(log: tuple[Logged, ...]) -> Disagreement | None:
+        return compare(root_of(Random(0), log), oracle_of(log, scene.names), bound, small, parameters)
+
+    log = scene.world.log
+    again = differs(log)
+    if again is not None:
+        log = shrink(log, lambda lines: differs(lines) is not None)
+        again = differs(log)
+    shown = again or found
+    return "\n".join(
+        (
+            f"seed {scene.seed}: engine and oracle differ at as_of {question.as_of_us} ({scene.world.zone})",
+            f"rule: {format_rule(question.rule)}",
+            f"node {found.node}: {format_rule(rule)}",
+            f"  as {rule}",
+            f"parameters: {dict(parameters)}",
+            *(f"segment {name}: {format_rule(scene.names.segments[name])}" for name in bound.segments),
+            f"missing: {sorted(shown.expected - shown.got)}, too many: {sorted(shown.got - shown.expected)}",
+            *(("facts that are enough:", *map(str, log)) if again else ("not seen again on the node alone",)),
+        )
+    )
+
+
+def subtree(rule: Rule, node: int) -> Rule:
+    """The rule that is only the node and what stands below it."""
+    wanted = [node]
+    for number in range(node, -1, -1):
+        here = rule.nodes[number]
+        if number in wanted and isinstance(here, Branch):
+            wanted += here.children
+    order = {number: place for place, number in enumerate(sorted(wanted))}
+
+    def moved(here: Node) -> Node:
+        if isinstance(here, Branch):
+            return replace(here, children=tuple(order[child] for child in here.children))
+        return here
+
+    return replace(rule, nodes=tuple(moved(rule.nodes[number]) for number in sorted(wanted)))
+
+
+def shrink(log: tuple[Logged, ...], fails: Callable[[tuple[Logged, ...]], bool]) -> tuple[Logged, ...]:
+    """A part of the log that still fails and from which no single line can go."""
+    size = max(1, len(log) // 2)
+    while True:
+        start = 0
+        while start < len(log):
+            less = log[:start] + log[start + size :]
+            if less and fails(less):
+                log = less
+            else:
+                start += size
+        if size == 1:
+            return log
+        size = max(1, size // 2)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
 from core.index.contacts import Moves
 from core.index.dictionary import TextDictionary
 from core.index.event_store import learn
@@ -43,14 +40,12 @@ class AttributeStore:
         for part in parts:
             self._writer(self._lists, name).write(part, at_us, log_order, Kind.BOOLEAN, int(member))
 
-    def seal(self, moves: Moves) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """Apply `moves` and sort what waits in; contacts and instants of the new writes, in no order."""
-        sealed = [writer.seal(moves, keep_parts=False) for writer in self._attributes.values()]
-        sealed += [writer.seal(moves, keep_parts=True) for writer in self._lists.values()]
-        sealed = [one for one in sealed if len(one[0])]
-        if not sealed:
-            return np.zeros(0, np.uint32), np.zeros(0, np.int64)
-        return np.concatenate([c for c, _ in sealed]), np.concatenate([t for _, t in sealed])
+    def seal(self, moves: Moves) -> None:
+        """Apply `moves` to all writes and sort what waits in."""
+        for writer in self._attributes.values():
+            writer.seal(moves, keep_parts=False)
+        for writer in self._lists.values():
+            writer.seal(moves, keep_parts=True)
 
     def attributes(self) -> Mapping[str, StepView]:
         """Every attribute ever written, pinned."""

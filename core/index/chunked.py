@@ -29,7 +29,8 @@ class FrozenColumn:
     def take(self, rows: NDArray[np.integer]) -> NDArray[Any]:
         """The values at `rows` (each below n), in their order; touches only their chunks."""
         if self._all is not None or len(rows) * 64 > self.n:
-            return self.all()[rows]
+            taken: NDArray[Any] = self.all()[rows]
+            return taken
         return _gather(self._chunks, rows)
 
 

@@ -43,7 +43,8 @@ class ContactView:
             return parts
         target = self.forward.take(parts)
         kept = target != _ERASED
-        return np.where(target >= 0, target, parts)[kept].astype(np.uint32)
+        whole: NDArray[np.uint32] = np.where(target >= 0, target, parts)[kept].astype(np.uint32)
+        return whole
 
 
 class Moves:
@@ -112,7 +113,8 @@ class ContactTable:
         return (contact, *self._parts.get(contact, ()))
 
     def merge(self, survivor: int, loser: int) -> None:
-        """`loser` becomes a part of `survivor`; repeating a merge changes nothing.
+        """`loser` becomes a part of `survivor`; repeating a merge changes nothing. Whether the survivor is known and
+        reachable on the union is unification's to say, by a state of its own.
 
         Raises CdpError where the survivor is itself a part of the loser.
         """
@@ -128,10 +130,8 @@ class ContactTable:
             self._loser_of[part] = survivor
             self._fresh.add(part)
         self._forward.set(np.array(parts), survivor)
-        self.flush_states()
         both = np.array([survivor, loser])
         self._earliest.set(both, np.array([self._earliest.get(both).min(), NEVER_US]))
-        self._known.set(both[:1], int(self._known.get(both).any()))
         self._pairs = None
 
     def erase(self, contact: int) -> None:
@@ -224,4 +224,3 @@ class ContactTable:
             survivor = int(forward[loser])
             self._loser_of[loser] = survivor
             self._parts.setdefault(survivor, []).append(loser)
-

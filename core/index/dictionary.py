@@ -70,10 +70,10 @@ class TextDictionary:
         answers = table[codes]
         unknown = codes[answers == _UNKNOWN]
         if len(unknown) == 0:
-            return answers == _TRUE
+            return np.asarray(answers == _TRUE, np.bool_)
         for code in np.unique(unknown).tolist():
             table[code] = _TRUE if predicate(self.text(code)) else _FALSE
-        return table[codes] == _TRUE
+        return np.asarray(table[codes] == _TRUE, np.bool_)
 
     def _table(self, key: Hashable, needed: int) -> NDArray[np.uint8]:
         table = self._tables.get(key)

@@ -42,6 +42,8 @@ class Index:
         Raises CdpError for events without contact numbers, and leaves the index as it was.
         """
         due = self.events.add(events)
+        if events.contacts is not None and len(events):
+            self.contacts.grow(int(events.contacts.max()) + 1)
         for fact in facts:
             self._fold(fact)
         self.position = position
@@ -101,10 +103,10 @@ class Index:
                 return
 
     def _seal(self) -> None:
+        self._flush_existence()
         moves = self.contacts.moves()
         self.contacts.existed(*self.events.seal(moves))
         self.attributes.seal(moves)
-        self._flush_existence()
 
     def _flush_existence(self) -> None:
         if not self._existence:

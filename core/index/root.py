@@ -113,7 +113,9 @@ class Root:
         view = self.lists.get(name)
         if view is None:
             return ContactSet.empty()
-        parts = np.arange(self.contact_count, dtype=np.uint32) if candidates is None else self.contacts.parts(candidates)
+        parts = (
+            np.arange(self.contact_count, dtype=np.uint32) if candidates is None else self.contacts.parts(candidates)
+        )
         _, values = view.valid(as_of_us, parts, self.contact_count)
         return ContactSet.from_numbers(self.contacts.whole(parts[values == 1]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class StepRun:
 
     def take(self, rows: NDArray[np.intp]) -> StepRun:
         """The writes at `rows`, which keep the order."""
-        return StepRun(*(column[rows] for column in self.columns()))
+        return StepRun(self.contacts[rows], self.at_us[rows], self.log_order[rows], self.kinds[rows], self.values[rows])
 
     def columns(
         self,
@@ -108,7 +109,7 @@ class StepView:
             found.append(run.values[inside])
         return in_time_order(contacts, found)
 
-    def _latest(self, column: FrozenColumn, contacts: NDArray[np.uint32] | None, n: int) -> NDArray[np.int64]:
+    def _latest(self, column: FrozenColumn, contacts: NDArray[np.uint32] | None, n: int) -> NDArray[Any]:
         if contacts is None:
             whole = column.all()
             if len(whole) >= n:
@@ -122,9 +123,7 @@ class StepView:
         result[inside] = taken
         return result
 
-    def _from_history(
-        self, contacts: NDArray[np.uint32], as_of_us: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def _from_history(self, contacts: NDArray[np.uint32], as_of_us: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         asked, places = np.unique(contacts, return_inverse=True)
         found = []
         for run in self.runs:
@@ -168,30 +167,17 @@ class StepWriter:
         """From `at_us` on, `contact` has this value."""
         self._pending.append((contact, at_us, log_order, kind, value))
 
-    def seal(self, moves: Moves, *, keep_parts: bool) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """Apply `moves` and sort what waits in; returns contacts (after the moves) and instants of the new writes.
+    def seal(self, moves: Moves, *, keep_parts: bool) -> None:
+        """Apply `moves` to all writes and sort what waits in.
 
         `keep_parts`: writes stay with the part of a merged contact that they came to; only erased ones leave.
         """
-        fresh = self._fresh(moves)
-        contacts, instants = np.zeros(0, np.uint32), np.zeros(0, np.int64)
-        if fresh is not None:
-            owners, kept = moves.resolve(fresh.contacts)
-            if not keep_parts:
-                fresh = StepRun(owners, fresh.at_us, fresh.log_order, fresh.kinds, fresh.values)
-            fresh, owners = fresh.take(np.flatnonzero(kept)), owners[kept]
-            contacts, instants = owners, fresh.at_us
-        moved = self._take_moved(moves) if moves else None
-        added = [run for run in (moved, fresh) if run is not None and len(run)]
-        if moved is not None and not keep_parts and len(moved):
-            owners, kept = moves.resolve(moved.contacts)
-            added[0] = StepRun(owners, *moved.columns()[1:]).take(np.flatnonzero(kept))
-        elif moved is not None and len(moved):
-            _, kept = moves.resolve(moved.contacts)
-            added[0] = moved.take(np.flatnonzero(kept))
-        if added:
-            self._append(step_run(added))
-        return contacts, instants
+        added = [self._fresh()]
+        if moves:
+            added.append(self._take_moved(moves))
+        runs = [_moved(run, moves, keep_parts=keep_parts) for run in added if run is not None]
+        if runs:
+            self._append(step_run(runs))
 
     def view(self) -> StepView:
         """Pin the present version."""
@@ -206,7 +192,7 @@ class StepWriter:
         if len(run):
             self._append(run)
 
-    def _fresh(self, moves: Moves) -> StepRun | None:
+    def _fresh(self) -> StepRun | None:
         if not self._pending:
             return None
         contacts, at_us, log_order, kinds, values = zip(*self._pending, strict=True)
@@ -259,3 +245,10 @@ class StepWriter:
         while len(self._runs) > 1 and 2 * len(self._runs[-1]) >= len(self._runs[-2]):
             last_run = self._runs.pop()
             self._runs[-1] = step_run((self._runs[-1], last_run))
+
+
+def _moved(run: StepRun, moves: Moves, *, keep_parts: bool) -> StepRun:
+    owners, kept = moves.resolve(run.contacts)
+    if not keep_parts:
+        run = StepRun(owners, run.at_us, run.log_order, run.kinds, run.values)
+    return run if kept.all() else run.take(np.flatnonzero(kept))

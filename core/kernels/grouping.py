@@ -92,7 +92,7 @@ def _groups(contacts: NDArray[np.uint32], contact_count: int) -> tuple[NDArray[n
         return found, inverse
     seen = np.zeros(contact_count, np.bool_)
     seen[contacts] = True
-    found = np.flatnonzero(seen)
+    present = np.flatnonzero(seen)
     place = np.zeros(contact_count, np.intp)
-    place[found] = np.arange(len(found))
-    return found.astype(np.uint32), place[contacts]
+    place[present] = np.arange(len(present))
+    return present.astype(np.uint32), place[contacts]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.query.ast import Branch, Condition, Op, Rule, Scope
+from core.query.ast import Branch, Op, Rule, Scope
 from core.query.format_conditions import condition_text, needs_brackets_after_not
 from core.query.format_tree import tree_text
 from core.query.shape import check_shape
@@ -17,37 +17,45 @@ def format_rule(rule: Rule) -> str:
     for each. Raises CdpError INVALID (RULE_SHAPE, RULE_TOO_DEEP, RULE_TOO_LARGE) for a node array that no text says.
     """
     check_shape(rule)
-    text = _in_lines(rule)
+    text = _in_lines(_Texts(rule))
     return text if rule.scope is Scope.KNOWN else f"among {rule.scope.value} contacts:\n{text}"
 
 
-def _in_lines(rule: Rule) -> str:
-    text = _text(rule.nodes, len(rule.nodes) - 1)
-    root = rule.nodes[-1]
-    if not isinstance(root, Branch):
-        return text
-    if root.op is Op.EXCEPT and 0 < root.k < len(root.children):
-        return (
-            f"{_lists(rule, root, 0, root.k, 'include')}\n{_lists(rule, root, root.k, len(root.children), 'exclude')}"
+class _Texts:
+    """The leaves of a rule rendered once, and its subtrees on demand."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._nodes = [node if isinstance(node, Branch) else condition_text(node) for node in rule.nodes]
+        self._after_not = frozenset(
+            index
+            for index, node in enumerate(rule.nodes)
+            if not isinstance(node, Branch) and needs_brackets_after_not(node)
         )
-    if len(text) <= _LINE or root.op not in (Op.AND, Op.OR):
+        self.root = self._nodes[-1]
+
+    def whole(self) -> str:
+        """The rule in one line."""
+        return tree_text(self._nodes, len(self._nodes) - 1, self._after_not)
+
+    def child(self, index: int, bracketed: tuple[Op, ...]) -> str:
+        """One child of the root, in brackets if it is a branch of one of these."""
+        node = self._nodes[index]
+        text = tree_text(self._nodes, index, self._after_not)
+        return f"({text})" if isinstance(node, Branch) and node.op in bracketed else text
+
+
+def _in_lines(texts: _Texts) -> str:
+    root = texts.root
+    if isinstance(root, Branch) and root.op is Op.EXCEPT:
+        lists = ((root.children[: root.k], "include"), (root.children[root.k :], "exclude"))
+        return "\n".join(_list(texts, children, word) for children, word in lists if children)
+    text = texts.whole()
+    if len(text) <= _LINE or not isinstance(root, Branch) or root.op not in (Op.AND, Op.OR):
         return text
-    parts = [_child(rule, child) for child in root.children]
-    return f"\n{root.op.value} ".join(parts)
+    return f"\n{root.op.value} ".join(texts.child(child, (Op.AND, Op.OR, Op.EXCEPT)) for child in root.children)
 
 
-def _lists(rule: Rule, root: Branch, first: int, last: int, word: str) -> str:
-    parts = [_child(rule, child, listed=True) for child in root.children[first:last]]
+def _list(texts: _Texts, children: tuple[int, ...], word: str) -> str:
+    parts = [texts.child(child, (Op.EXCEPT,)) for child in children]
     line = f"{word} {', '.join(parts)}"
     return line if len(line) <= _LINE else f"{word}\n  " + ",\n  ".join(parts)
-
-
-def _child(rule: Rule, child: int, *, listed: bool = False) -> str:
-    node = rule.nodes[child]
-    text = _text(rule.nodes, child)
-    wrapped = (Op.EXCEPT,) if listed else (Op.AND, Op.OR, Op.EXCEPT)
-    return f"({text})" if isinstance(node, Branch) and node.op in wrapped else text
-
-
-def _text(nodes: tuple[Branch | Condition, ...], root: int) -> str:
-    return tree_text(nodes, root, condition_text, needs_brackets_after_not)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.query.ast import Compare, Comparison, ElementMatch, FilterTree
+from core.query.ast import Branch, Compare, Comparison, ElementMatch, FilterTree
 from core.query.format_tree import tree_text
 from core.query.format_values import dotted_text, operand_text, operands_text
 from core.query.format_windows import attribute_window_text
@@ -14,7 +14,8 @@ _LISTED = frozenset((Compare.IN, Compare.NOT_IN, Compare.HAS_ANY, Compare.HAS_AL
 
 def filter_text(matching: FilterTree) -> str:
     """The filter without its brackets; not for the empty one."""
-    return tree_text(matching, len(matching) - 1, _leaf_text, lambda _: False)
+    texts = [node if isinstance(node, Branch) else _leaf_text(node) for node in matching]
+    return tree_text(texts, len(texts) - 1)
 
 
 def bracketed_text(matching: FilterTree) -> str:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Container, Sequence
 
 from core.query.ast import Branch, Op
 
-LeafT = TypeVar("LeafT")
 
+def tree_text(nodes: Sequence[Branch | str], root: int, bracketed_after_not: Container[int] = ()) -> str:
+    """The text of the subtree of node `root`; leaves are given as their texts.
 
-def tree_text(
-    nodes: Sequence[Branch | LeafT],
-    root: int,
-    leaf_text: Callable[[LeafT], str],
-    in_brackets_after_not: Callable[[LeafT], bool],
-) -> str:
-    """The text of the subtree of node `root`. Works on a list, so depth costs no stack."""
+    `bracketed_after_not`: leaves that a "not" before them would change. Works on a list, so depth costs no stack.
+    """
     parts: list[str] = []
     pending: list[str | int] = [root]
     while pending:
@@ -26,26 +21,20 @@ def tree_text(
             continue
         node = nodes[item]
         if isinstance(node, Branch):
-            pending.extend(reversed(_pieces(nodes, node, in_brackets_after_not)))
+            pending.extend(reversed(_pieces(nodes, node, bracketed_after_not)))
         else:
-            parts.append(leaf_text(node))
+            parts.append(node)
     return "".join(parts)
 
 
-def _pieces(
-    nodes: Sequence[Branch | LeafT], branch: Branch, in_brackets_after_not: Callable[[LeafT], bool]
-) -> list[str | int]:
+def _pieces(nodes: Sequence[Branch | str], branch: Branch, bracketed_after_not: Container[int]) -> list[str | int]:
     children = branch.children
     match branch.op:
         case Op.AND | Op.OR:
             bracketed = [_is(nodes[child], Op.AND, Op.OR, Op.EXCEPT) for child in children]
             return _joined(children, f" {branch.op.value} ", bracketed)
         case Op.NOT:
-            child = nodes[children[0]]
-            if isinstance(child, Branch):
-                bracket = _is(child, Op.AND, Op.OR, Op.EXCEPT)
-            else:
-                bracket = in_brackets_after_not(child)
+            bracket = children[0] in bracketed_after_not or _is(nodes[children[0]], Op.AND, Op.OR, Op.EXCEPT)
             return ["not ", *_joined(children, "", [bracket])]
         case Op.AT_LEAST:
             return [f"at least {branch.k} of (", *_listed(nodes, children), ")"]
@@ -58,7 +47,7 @@ def _pieces(
             return pieces
 
 
-def _listed(nodes: Sequence[Branch | LeafT], children: tuple[int, ...]) -> list[str | int]:
+def _listed(nodes: Sequence[Branch | str], children: tuple[int, ...]) -> list[str | int]:
     return _joined(children, ", ", [_is(nodes[child], Op.EXCEPT) for child in children])
 
 
@@ -71,5 +60,5 @@ def _joined(children: tuple[int, ...], separator: str, bracketed: list[bool]) ->
     return pieces
 
 
-def _is(node: object, *ops: Op) -> bool:
+def _is(node: Branch | str, *ops: Op) -> bool:
     return isinstance(node, Branch) and node.op in ops

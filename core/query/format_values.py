@@ -26,8 +26,8 @@ def _escaped(character: str) -> str:
 
 
 def name_text(name: str) -> str:
-    """A name: bare if it can be, else quoted."""
-    return name if is_bare(name) else quoted(name)
+    """The name of a parameter or argument: bare if it can be, else quoted."""
+    return name if is_bare(name, alone=True) else quoted(name)
 
 
 def dotted_text(name: str) -> str:

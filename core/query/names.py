@@ -33,10 +33,11 @@ class BoundRule:
 
     `rule` keeps the node numbers of the rule that was bound. `parameters`: every parameter with its one kind, those
     of referenced segments included. `segments`: every segment referred to, directly or not, bound. `zone`: the
-    workspace's zone at binding.
+    workspace's zone at binding. `attributes`: the kind of every attribute that this rule itself names.
     """
 
     rule: Rule
     parameters: Mapping[str, Kind]
     segments: Mapping[str, BoundRule]
     zone: str
+    attributes: Mapping[str, Kind] = field(default_factory=dict)

@@ -160,7 +160,7 @@ def _take_count(cursor: Cursor) -> _Count | None:
     for words, compare in _COUNT_WORDS:
         if cursor.skip(*words):
             return _times(cursor, (compare, (cursor.operand("a number"),)))
-    if isinstance(cursor.peek().value, int) and not cursor.at_end():
+    if isinstance(cursor.peek().value, int) or cursor.at("once") or cursor.at("twice"):
         raise cursor.expected("a count", 'Write "at least 2 times", or "exactly 2 times".')
     return None
 

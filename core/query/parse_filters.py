@@ -154,7 +154,7 @@ def _bracketed(cursor: Cursor, *, elements_allowed: bool) -> FilterTree:
     cursor.expect("(")
     if cursor.at(")"):
         raise cursor.fail("the brackets are empty.", "Write a condition in them, or leave them out.")
-    tree = TreeReader[Comparison | ElementMatch](cursor, read_leaf, _span_of).read()
+    tree = TreeReader[Comparison | ElementMatch](cursor, read_leaf, _span_of, closed_by='")"').read()
     cursor.expect(")")
     return tree
 

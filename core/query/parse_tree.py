@@ -48,10 +48,18 @@ class _Open:
 class TreeReader(Generic[LeafT]):
     """Reads one expression up to the bracket that closes what stands around it, or to the end."""
 
-    def __init__(self, cursor: Cursor, read_leaf: ReadLeaf[LeafT], span_of: Callable[[LeafT], Span]) -> None:
+    def __init__(
+        self,
+        cursor: Cursor,
+        read_leaf: ReadLeaf[LeafT],
+        span_of: Callable[[LeafT], Span],
+        *,
+        closed_by: str = "the end",
+    ) -> None:
         self._cursor = cursor
         self._read_leaf = read_leaf
         self._span_of = span_of
+        self._closed_by = closed_by
         self._nodes: list[Branch | LeafT] = []
         self._spans: list[Span] = []
         self._open: list[_Open] = []
@@ -178,7 +186,8 @@ class TreeReader(Generic[LeafT]):
     def _unexpected(self, here: _Open) -> CdpError:
         cursor = self._cursor
         token = cursor.peek()
-        expected = '"and", "or" or ")"' if here.bracket else '"and", "or" or the end'
+        closed_by = '")"' if here.bracket else self._closed_by
+        expected = f'"and", "or" or {closed_by}'
         if token.text == ",":
             return cursor.expected(expected, "Commas join conditions only after include, exclude and at least k of.")
         if token.word in ("include", "exclude"):

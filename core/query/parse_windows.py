@@ -24,7 +24,7 @@ from core.query.parse_cursor import Cursor
 from core.query.problems import VALUE, WINDOW
 from core.query.words import CALENDAR_UNITS, PERIODS, UNITS_US
 
-_NO_FIXED_LENGTH = 'A {0} has no fixed length. Write "30 days", or "last calendar {0}".'
+_NO_FIXED_LENGTH = 'It has no fixed length. Write "30 days", or "last calendar {0}".'
 
 
 def take_window(cursor: Cursor) -> Window | None:
@@ -99,9 +99,8 @@ def _duration(cursor: Cursor) -> int:
 def _unit(cursor: Cursor) -> int:
     word = cursor.peek().word
     if word in CALENDAR_UNITS:
-        raise cursor.fail(
-            f'a rolling "{word}" is refused.', _NO_FIXED_LENGTH.format(word.removesuffix("s")), reason=WINDOW
-        )
+        one = word.removesuffix("s")
+        raise cursor.fail(f"a rolling {one} is refused.", _NO_FIXED_LENGTH.format(one), reason=WINDOW)
     if word not in UNITS_US:
         raise cursor.expected("seconds, minutes, hours, days or weeks")
     cursor.take()

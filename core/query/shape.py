@@ -166,5 +166,5 @@ def _check_branch(branch: Branch, where: str) -> None:
 def _arity(branch: Branch, where: str) -> CdpError:
     count = len(branch.children)
     if branch.op is Op.AT_LEAST:
-        return problem(SHAPE, where, f'"at least {branch.k} of" {count} conditions: the number lies from 1 to {count}.')
+        return problem(SHAPE, where, f'"at least {branch.k} of" {count}: the number lies from 1 to {count}.')
     return problem(SHAPE, where, f'"{branch.op.value}" cannot join {count} conditions with k = {branch.k}.')

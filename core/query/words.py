@@ -51,6 +51,6 @@ RESERVED = frozenset(_NEVER_BARE.split())
 _QUOTED = RESERVED.union(_SOMETIMES_BARE.split()) | FUNCTIONS.keys() | VERBS.keys()
 
 
-def is_bare(name: str) -> bool:
-    """Whether `name` is written without quotes in canonical text."""
-    return BARE_NAME.fullmatch(name) is not None and name.lower() not in _QUOTED
+def is_bare(name: str, *, alone: bool = False) -> bool:
+    """Whether `name` is written without quotes in canonical text; `alone`: nothing but a name can stand there."""
+    return BARE_NAME.fullmatch(name) is not None and name.lower() not in (RESERVED if alone else _QUOTED)

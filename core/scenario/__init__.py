@@ -1,0 +1,1 @@
+"""Scenarios, decided without I/O: what starts a run, what it does next, and when it ends. See README.md."""

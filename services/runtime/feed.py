@@ -83,9 +83,11 @@ async def serve_feed(
 ) -> AsyncIterator[R]:
     """Implement Subscribe over `partition`: `respond(entry, epoch, last)` makes each response.
 
-    Stays within `max_in_flight` entries beyond the last acknowledged position. Raises INVALID for a first request
-    that is no start, CONFLICT / EPOCH_CHANGED for a cursor of another life of the log, NOT_FOUND / LOG_TRIMMED for
-    a position that is no longer kept.
+    The first response is a greeting: the position that was asked for, with an empty payload, so that a reader learns
+    where the log ends although nothing is new; only new entries follow, never more than `max_in_flight` beyond the
+    last acknowledged position. Raises INVALID for a first request that is no start, CONFLICT / EPOCH_CHANGED for a
+    cursor of another life of the log, CONFLICT / POSITION_AHEAD for one beyond its end, and NOT_FOUND / LOG_TRIMMED
+    for a position that is no longer kept.
     """
     first = await anext(requests, None)
     if first is None or first.WhichOneof("action") != "start":
@@ -94,6 +96,9 @@ async def serve_feed(
     epoch = await log.epoch(partition)
     if start.epoch and start.epoch != epoch:
         raise conflict("EPOCH_CHANGED", "this position belongs to another log: read from the start")
+    _, end = await log.bounds(partition)
+    if start.after_position > end:
+        raise conflict("POSITION_AHEAD", f"position {start.after_position} lies beyond the log's end {end}")
     feed: _Feed[Q, R] = _Feed(requests, consumers)
     feed.acknowledged = start.after_position
     feed.consumer = start.consumer
@@ -102,6 +107,7 @@ async def serve_feed(
     in_flight = start.max_in_flight or _DEFAULT_IN_FLIGHT
     follower = asyncio.create_task(feed.follow_acknowledgements())
     position = start.after_position
+    yield respond(Entry(position, 0, b""), epoch, end)
     try:
         while True:
             if follower.done() and (failure := follower.exception()) is not None:

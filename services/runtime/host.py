@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from core.clock import Clock
 from core.errors import CdpError, Code
@@ -73,6 +74,8 @@ class Host:
                 f"cannot listen on {settings.grpc_host}:{settings.grpc_port} or "
                 f"{settings.http_host}:{settings.http_port} ({error}); set CDP_GRPC_PORT or CDP_HTTP_PORT",
             ) from error
+        if not settings.public_url:
+            settings = replace(settings, public_url=f"http://{_reachable(settings.http_host)}:{self.http_port}")
         owner = f"{_reachable(settings.grpc_host)}:{self.grpc_port}"
         leases = LeaseKeeper(self._log, owner, settings.lease_ttl_s)
         self._runtime = Runtime(settings, self._clock, self._log, stubs, directory, leases, owner)

@@ -12,7 +12,7 @@ from core.errors import CdpError, Code, unavailable
 from core.eventlog.protocol import Fence, Partition
 from services.runtime.caller import Workspace
 from services.runtime.context import Runtime
-from services.runtime.partitions import lease_name, partition
+from services.runtime.partitions import lease_of, partition
 from services.runtime.roles import Role
 from services.runtime.telemetry import WORKER_RESTARTS, get_logger
 
@@ -100,7 +100,7 @@ class Ownership(Generic[S]):
             await directory.wait_changed(etag)
 
     async def _supervise(self, workspace: Workspace) -> None:
-        lease = lease_name(self._role, workspace.bucket)
+        lease = lease_of(self._role, workspace.bucket)
         self._holders[lease] += 1
         try:
             while True:

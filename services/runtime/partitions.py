@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.eventlog.protocol import Partition
+from core.eventlog.rules import lease_name
 from services.runtime.caller import Workspace
 from services.runtime.roles import Role
 
@@ -12,6 +13,6 @@ def partition(role: Role, workspace: Workspace) -> Partition:
     return Partition(role.value, workspace.id, workspace.bucket)
 
 
-def lease_name(role: Role, bucket: int) -> str:
+def lease_of(role: Role, bucket: int) -> str:
     """The lease that the owner of `bucket` holds for `role`."""
-    return f"{role.value}:{bucket}"
+    return lease_name(role.value, bucket)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -55,7 +55,7 @@ class Settings:
             http_port=read.integer("CDP_HTTP_PORT", 8080, 0, 65535),
             redis_url=read.optional("CDP_REDIS_URL"),
             data_dir=data_dir,
-            fsync=read.choice("CDP_FSYNC", "everysec", ("everysec", "always")),
+            fsync=read.choice("CDP_FSYNC", "always", ("everysec", "always")),
             wait_replicas=read.integer("CDP_WAIT_REPLICAS", 0, 0, 16),
             addresses={
                 role: address
@@ -79,6 +79,20 @@ class Settings:
         )
         read.refuse_unknown()
         return settings
+
+    def show(self) -> None:
+        """Print every setting by its key, secrets left out."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "addresses":
+                for role, key in ADDRESS_KEYS.items():
+                    print(f"{key}={value.get(role, '')}")
+                continue
+            if field.name in ("internal_token", "tracking_key"):
+                value = "(secret)"
+            elif field.name == "roles":
+                value = ",".join(value)
+            print(f"CDP_{field.name.upper()}={'' if value is None else value}")
 
 
 ADDRESS_KEYS: Mapping[Role, str] = {

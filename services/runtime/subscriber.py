@@ -57,7 +57,12 @@ class Subscription(Generic[R]):
         self._acknowledged = after
         self._epoch = ""
         self._send = asyncio.Event()
+        self._greeted = False
         self.last_position = 0
+
+    def caught_up(self, position: int) -> bool:
+        """True when `position` is the end of the peer's log as it last told; False before it has spoken."""
+        return self._greeted and position >= self.last_position
 
     def acknowledge(self, position: int) -> None:
         """Everything up to `position` is durable here: the peer may trim it and send more."""
@@ -74,13 +79,15 @@ class Subscription(Generic[R]):
                 await call.write(self._start(self._position, self._epoch))
                 async for response in call:
                     self._epoch = response.epoch
-                    self._position = response.position
                     self.last_position = response.last_position
-                    yield response
+                    self._greeted = True
+                    if response.position > self._position:
+                        self._position = response.position
+                        yield response
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as failure:
                 error = failure if isinstance(failure, grpc.aio.AioRpcError) else await _ended(call)
                 refusal = from_rpc(error)
-                if refusal.reason in ("EPOCH_CHANGED", "LOG_TRIMMED"):
+                if refusal.reason in ("EPOCH_CHANGED", "LOG_TRIMMED", "POSITION_AHEAD"):
                     raise refusal from error
                 _LOG.info("stream broken, opening it again", consumer=self._labels[0], reason=refusal.reason)
             finally:

@@ -9,7 +9,7 @@ from typing import Any
 from core.query.ast import AttributeOperand, Compare, Comparison, Literal, Operand, Parameter
 from core.schema import DecimalUnits, Instant, Kind, Scalar
 from tests.generators.moments import Moments
-from tests.generators.windows import date_window, instant_window
+from tests.generators.windows import date_window, fixed_window, instant_window
 from tests.generators.world import ATTRIBUTES, DECIMALS, INTEGERS, TEXTS
 
 _EXISTENCE = (Compare.MISSING, Compare.PRESENT)
@@ -20,11 +20,11 @@ _TEXT = (Compare.CONTAINS, Compare.NOT_CONTAINS, Compare.STARTS, Compare.ENDS, C
 
 #: Which comparisons suit which kind; the likelier stand more than once.
 COMPARES: Mapping[Kind, tuple[Compare, ...]] = {
-    Kind.TEXT: (*_EQUALITY, *_EQUALITY, *_TEXT, *_EXISTENCE),
+    Kind.TEXT: (*_EQUALITY, *_EQUALITY, *_TEXT, *_EXISTENCE, Compare.LE, Compare.GT, Compare.BETWEEN),
     Kind.INTEGER: _NUMBER,
     Kind.DECIMAL: _NUMBER,
-    Kind.BOOLEAN: (Compare.EQ, Compare.NE, *_EXISTENCE),
-    Kind.INSTANT: (*_ORDER, *(Compare.WITHIN,) * 8, *_EXISTENCE),
+    Kind.BOOLEAN: (*_EQUALITY, *_EXISTENCE),
+    Kind.INSTANT: (*_EQUALITY, *_ORDER, Compare.BETWEEN, *(Compare.WITHIN,) * 8, *_EXISTENCE),
     Kind.DATE: (*_EQUALITY, *_ORDER, Compare.BETWEEN, *(Compare.WITHIN,) * 8, *_EXISTENCE),
     Kind.TEXT_LIST: (Compare.HAS_ANY, Compare.HAS_ALL, Compare.HAS_NONE, Compare.LENGTH, *_EXISTENCE),
     Kind.OBJECT_LIST: (Compare.LENGTH, *_EXISTENCE),
@@ -44,7 +44,7 @@ class Comparisons:
         self.parameters = parameters
 
     @staticmethod
-    def parameter(name: str, _kind: Kind | None) -> Parameter:
+    def parameter(name: str) -> Parameter:
         """A parameter as it is written: its kind is inferred."""
         return Parameter(name)
 
@@ -54,6 +54,8 @@ class Comparisons:
         match kind:
             case Kind.TEXT | Kind.TEXT_LIST:
                 return random.choice(TEXTS if random.random() < 0.3 else TEXTS[:6])
+            case Kind.INTEGER if random.random() < 0.1:
+                return DecimalUnits(random.choice((5_000, 20_000, 25_000, -1, 499_999)))
             case Kind.INTEGER:
                 return random.choice(INTEGERS if random.random() < 0.1 else INTEGERS[:6])
             case Kind.DECIMAL if random.random() < 0.3:
@@ -76,9 +78,9 @@ class Comparisons:
             suiting = [name for name, k in ATTRIBUTES.items() if k is kind]
             if suiting:
                 return AttributeOperand(random.choice(suiting))
-        if self.parameters and draw > 0.85 and kind is not Kind.TEXT_LIST:
+        if self.parameters and draw > 0.9:
             # One name a kind, so that a parameter has one type.
-            return self.parameter(f"{kind.name.lower()}{random.randrange(2)}", kind)
+            return self.parameter(f"{kind.name.lower()}{random.randrange(2)}")
         return Literal(self.literal(kind))
 
     def relation(self, kind: Kind) -> tuple[Compare, tuple[Operand, ...]]:
@@ -103,7 +105,9 @@ class Comparisons:
         if compare is Compare.WITHIN:
             if kind is Kind.DATE:
                 return Comparison(name, compare, window=date_window(random, self.moments))
-            return Comparison(name, compare, window=instant_window(random, self.moments, self))
+            # A moving window on an instant that an event carries is refused.
+            window = instant_window if of_contact else fixed_window
+            return Comparison(name, compare, window=window(random, self.moments, self))
         if compare is Compare.LENGTH:
             relation = random.choice((Compare.EQ, Compare.NE, *_ORDER))
             return Comparison(name, compare, (Literal(random.randint(0, 3)),), relation=relation)
@@ -111,11 +115,13 @@ class Comparisons:
             return Comparison(name, compare, self._between(kind))
         if compare is Compare.MATCHES:
             return Comparison(name, compare, (Literal(random.choice(_PATTERNS)),))
-        ignoring_case = kind is Kind.TEXT and random.random() < 0.3
+        folds = kind in (Kind.TEXT, Kind.TEXT_LIST) and compare not in (*_ORDER, Compare.BETWEEN)
+        ignoring_case = folds and random.random() < 0.3
         if compare in _TEXT:
             return Comparison(name, compare, (Literal(random.choice(_PIECES)),), ignoring_case)
         if compare in _MANY:
-            operands = tuple(Literal(self.literal(kind)) for _ in range(random.randint(1, 3)))
+            element = Kind.TEXT if kind is Kind.TEXT_LIST else kind
+            operands = tuple(self.operand(element, cross=False) for _ in range(random.randint(1, 3)))
             return Comparison(name, compare, operands, ignoring_case)
         return Comparison(name, compare, (self.operand(kind),), ignoring_case)
 
@@ -125,4 +131,6 @@ def _magnitude(value: Scalar) -> Any:
         return value.units
     if isinstance(value, Instant):
         return value.us
+    if isinstance(value, str):
+        return value.encode()
     return value * 10_000 if type(value) is int else value

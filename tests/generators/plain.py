@@ -35,7 +35,7 @@ from core.query.ast import (
     Window,
 )
 from core.schema import DECIMAL_SCALE, DecimalUnits, Instant, Location
-from tests.generators.world import Happened, Logged
+from tests.generators.world import Happened, Logged, params_of
 
 Plain = dict[str, Any]
 
@@ -210,7 +210,7 @@ def _(node: EventCount) -> Plain:
         "window": _window(node.events.window),
         "op": node.compare.value,
         "operands": _operands(node.counts),
-        "same": node.same,
+        "same": _same(node),
     }
 
 
@@ -238,6 +238,13 @@ def _(node: EventAggregate) -> Plain:
         "op": node.compare.value,
         "operands": _operands(node.operands),
     }
+
+
+def _same(node: EventCount) -> str | None:
+    """A parameter of the events, or "items.p" where only their lines have it."""
+    if node.same is None or node.same in params_of(node.events.names):
+        return node.same
+    return f"items.{node.same.removeprefix('items.')}"
 
 
 def _window(window: Window | None) -> Plain | None:

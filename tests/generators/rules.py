@@ -35,7 +35,7 @@ from core.schema import Kind
 from tests.generators.comparisons import Comparisons
 from tests.generators.moments import Moments
 from tests.generators.windows import event_window
-from tests.generators.world import ATTRIBUTES, ELEMENTS, EVENTS, ITEM_EVENTS, ITEMS, LISTS, MESSAGE_EVENTS
+from tests.generators.world import ATTRIBUTES, ELEMENTS, ITEM_EVENTS, ITEMS, LISTS, MESSAGE_EVENTS, params_of
 
 Leaf = TypeVar("Leaf")
 
@@ -65,10 +65,8 @@ def names_with_segments(random: Random, moments: Moments, names: Names) -> Names
     for name in ("VIP", "contacted this week", "one in another"):
         rule = RuleMaker(random, moments, names, parameters=False).rule(2)
         names = replace(names, segments={**names.segments, name: rule})
-    wanted = Comparison("category", Compare.EQ, (Comparisons.parameter("section", None),))
-    count = EventCount(
-        EventSelection(("product_viewed",), (wanted,)), Compare.GE, (Comparisons.parameter("times", None),)
-    )
+    wanted = Comparison("category", Compare.EQ, (Comparisons.parameter("section"),))
+    count = EventCount(EventSelection(("product_viewed",), (wanted,)), Compare.GE, (Comparisons.parameter("times"),))
     return replace(names, segments={**names.segments, "by section": Rule((count,), random.choice(tuple(Scope)))})
 
 
@@ -145,7 +143,7 @@ class RuleMaker:
 
     def filter(self, names: tuple[str, ...]) -> FilterTree:
         """A filter that suits all of the event names; often none."""
-        kinds = common_params(names)
+        kinds = params_of(names)
         with_items = any(name.startswith(("order_", "cart_")) for name in names)
         if self.random.random() < 0.45 or not (kinds or with_items):
             return ()
@@ -169,10 +167,9 @@ class RuleMaker:
             low = random.randrange(3)
             return compare, (Literal(low), Literal(low + random.randrange(3)))
         low = 1 if compare is Compare.LT else 0
-        operand: Operand = Literal(random.randint(low, 3))
-        if random.random() < 0.2:
-            operand = self.comparisons.operand(Kind.INTEGER)
-        return compare, (operand,)
+        if self.comparisons.parameters and random.random() < 0.1:
+            return compare, (Comparisons.parameter("times"),)
+        return compare, (Literal(random.randint(low, 3)),)
 
     def _count(self) -> EventCount:
         names = self.random.choice(_SELECTIONS)
@@ -181,10 +178,10 @@ class RuleMaker:
         return EventCount(self._selection(names), compare, counts, same)
 
     def _same(self, names: tuple[str, ...]) -> str | None:
-        kinds = common_params(names)
+        kinds = params_of(names)
         choices = [name for name, kind in kinds.items() if kind is not Kind.TEXT_LIST]
         if names[0] in ITEM_EVENTS:
-            choices += [name for name in ITEMS if name not in kinds] * 3
+            choices += [name for name in ITEMS if name not in kinds] + [f"items.{name}" for name in ITEMS]
         return self.random.choice(choices) if choices else None
 
     def _messages(self) -> MessageCount:
@@ -196,13 +193,13 @@ class RuleMaker:
     def _aggregate(self) -> EventAggregate:
         random = self.random
         names = random.choice([s for s in _SELECTIONS if s[0] not in ("app_opened", "product_*")])
-        kinds: dict[str, Kind] = dict(common_params(names))
+        kinds: dict[str, Kind] = dict(params_of(names))
         if names[0] in ITEM_EVENTS:
             kinds |= {f"items.{name}": kind for name, kind in ITEMS.items()}
         numbers = [name for name, kind in kinds.items() if kind in _NUMBERS]
         function = random.choice(tuple(Function)) if numbers else Function.DISTINCT
         if function is Function.DISTINCT:
-            path = random.choice(tuple(kinds))
+            path = random.choice([name for name, kind in kinds.items() if kind is not Kind.TEXT_LIST])
             compare, operands = self.counts()
             return EventAggregate(function, path, self._selection(names), compare, operands)
         ordered = [name for name, kind in kinds.items() if kind in (*_NUMBERS, Kind.INSTANT, Kind.DATE)]
@@ -210,10 +207,3 @@ class RuleMaker:
         kind = Kind.DECIMAL if function is Function.AVG else kinds[path]
         compare, operands = self.comparisons.relation(kind)
         return EventAggregate(function, path, self._selection(names), compare, operands)
-
-
-def common_params(names: tuple[str, ...]) -> dict[str, Kind]:
-    """The parameters that every event named (or of the prefix) has."""
-    types = [t for t in EVENTS if any(t == n or (n.endswith("*") and t.startswith(n[:-1])) for n in names)]
-    first = EVENTS[types[0]]
-    return {name: kind for name, kind in first.items() if all(EVENTS[t].get(name) is kind for t in types)}

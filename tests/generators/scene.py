@@ -51,7 +51,7 @@ def make_scene(seed: int, questions: int = 12) -> Scene:
 
 
 def _fitting(kind: Kind, value: Scalar) -> Scalar:
-    # A parameter is given with its own kind, where a literal may write a decimal as a whole number.
-    if kind is Kind.DECIMAL and type(value) is int:
-        return DecimalUnits(value * DECIMAL_SCALE)
+    # A parameter is given in its own kind, where a literal may be a whole decimal or a fraction for a whole number.
+    if kind is Kind.INTEGER and isinstance(value, DecimalUnits):
+        return value.units // DECIMAL_SCALE
     return value

@@ -20,7 +20,7 @@ from core.query.ast import (
     Window,
     Zone,
 )
-from core.schema import Instant, Kind
+from core.schema import Instant
 from tests.generators.moments import DURATIONS_US, Moments
 
 if TYPE_CHECKING:
@@ -49,6 +49,13 @@ def instant_window(random: Random, moments: Moments, comparisons: Comparisons) -
         case 1:
             return _calendar(random, (0, -1, 1, 1))
     return event_window(random, moments, comparisons)
+
+
+def fixed_window(random: Random, moments: Moments, comparisons: Comparisons) -> Window:
+    """A window of an instant that does not move on by the microsecond."""
+    if random.random() < 0.5:
+        return _absolute(random, moments, comparisons)
+    return _calendar(random, (0, -1, 1))
 
 
 def date_window(random: Random, moments: Moments) -> Window:
@@ -95,7 +102,7 @@ def _absolute(random: Random, moments: Moments, comparisons: Comparisons) -> Abs
         case 1:
             return Absolute(start, None, zone=zone)
         case 2 if comparisons.parameters:
-            return Absolute(comparisons.parameter("since", Kind.INSTANT), None, zone=zone)
+            return Absolute(comparisons.parameter("since"), None, zone=zone)
     return Absolute(start, until, zone=zone)
 
 

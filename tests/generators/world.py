@@ -125,6 +125,12 @@ def names_of(world: World) -> Names:
     )
 
 
+def params_of(names: tuple[str, ...]) -> dict[str, Kind]:
+    """The parameters that some event named (or of the prefix) has."""
+    types = [t for t in EVENTS if any(t == n or (n.endswith("*") and t.startswith(n[:-1])) for n in names)]
+    return {name: kind for t in types for name, kind in EVENTS[t].items()}
+
+
 def make_world(random: Random) -> World:
     """A world from the generator's state alone."""
     return _Maker(random).make()

@@ -18,16 +18,15 @@ class Contact:
         self.reachable = 0
         self.events: list[Plain] = []
         self.writes: list[Plain] = []
-        #: list -> parts; each part is the changes that one of the merged contacts has seen.
-        self.lists: dict[str, list[list[Plain]]] = {}
+        #: For each of the contacts that were merged into this one: the changes of lists that it has seen.
+        self.parts: list[list[Plain]] = [[]]
 
     def absorb(self, loser: Contact) -> None:
         """ "The survivor is re-evaluated on the union; attributes by latest occurred_at, lists unite"."""
         self.earliest = min(self.earliest, loser.earliest)
         self.events += loser.events
         self.writes += loser.writes
-        for name, parts in loser.lists.items():
-            self.lists.setdefault(name, []).extend(parts)
+        self.parts += loser.parts
 
     def attribute(self, name: str, as_of: int) -> Any:
         """ "An attribute is a step function over occurred_at; late writes insert." Of one instant the last counts."""
@@ -35,9 +34,9 @@ class Contact:
         return max(past, key=lambda w: (w["occurred_at"], w["log"]))["value"] if past else None
 
     def on_list(self, name: str, as_of: int) -> bool:
-        """On the list by the latest change of some part."""
-        for part in self.lists.get(name, []):
-            past = [c for c in part if c["occurred_at"] <= as_of]
+        """ "lists unite": on it by the latest change of some part; after a merge a change speaks of every part."""
+        for part in self.parts:
+            past = [c for c in part if c["name"] == name and c["occurred_at"] <= as_of]
             if past and max(past, key=lambda c: (c["occurred_at"], c["log"]))["member"]:
                 return True
         return False
@@ -65,6 +64,6 @@ def fold_facts(facts: Iterable[Plain]) -> dict[int, Contact]:
             case "attribute":
                 contact.writes.append({**fact, "log": log})
             case "list":
-                for part in contact.lists.setdefault(fact["name"], [[]]):
+                for part in contact.parts:
                     part.append({**fact, "log": log})
     return contacts

@@ -8,7 +8,8 @@ from random import Random
 
 import numpy as np
 
-from core.index.index import Index, Root
+from core.index.index import Index
+from core.index.root import Root
 from core.query.ast import Branch, Node, Rule
 from core.query.bind import bind
 from core.query.execute import evaluate

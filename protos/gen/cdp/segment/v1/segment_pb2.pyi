@@ -1036,19 +1036,61 @@ class Membership(_message.Message):
 Global___Membership: _TypeAlias = Membership  # noqa: Y015
 
 @_typing.final
+class BulkMembership(_message.Message):
+    """What saving or deleting a segment did to its members, all at once, as sets in Roaring's portable format."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ENTERED_ROARING_FIELD_NUMBER: _builtins.int
+    LEFT_ROARING_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_US_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    segment: _builtins.str
+    version: _builtins.int
+    entered_roaring: _builtins.bytes
+    left_roaring: _builtins.bytes
+    recorded_at_us: _builtins.int
+    cause: Global___Cause.ValueType
+    """created or edit"""
+    def __init__(
+        self,
+        *,
+        segment: _builtins.str = ...,
+        version: _builtins.int = ...,
+        entered_roaring: _builtins.bytes = ...,
+        left_roaring: _builtins.bytes = ...,
+        recorded_at_us: _builtins.int = ...,
+        cause: Global___Cause.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "entered_roaring", b"entered_roaring", "left_roaring", b"left_roaring", "recorded_at_us", b"recorded_at_us", "segment", b"segment", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkMembership: _TypeAlias = BulkMembership  # noqa: Y015
+
+@_typing.final
 class WatchResponse(_message.Message):
+    """One step of the membership log. `bulk` stands for edits, `memberships` for everything else."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     POSITION_FIELD_NUMBER: _builtins.int
     MEMBERSHIPS_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     PROFILE_POSITION_FIELD_NUMBER: _builtins.int
+    BULK_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     epoch: _builtins.str
     profile_position: _builtins.int
     """The position of the profile log that these records include."""
     @_builtins.property
     def memberships(self) -> _containers.RepeatedCompositeFieldContainer[Global___Membership]: ...
+    @_builtins.property
+    def bulk(self) -> _containers.RepeatedCompositeFieldContainer[Global___BulkMembership]: ...
     def __init__(
         self,
         *,
@@ -1056,10 +1098,11 @@ class WatchResponse(_message.Message):
         memberships: _abc.Iterable[Global___Membership] | None = ...,
         epoch: _builtins.str = ...,
         profile_position: _builtins.int = ...,
+        bulk: _abc.Iterable[Global___BulkMembership] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "memberships", b"memberships", "position", b"position", "profile_position", b"profile_position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bulk", b"bulk", "epoch", b"epoch", "memberships", b"memberships", "position", b"position", "profile_position", b"profile_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,57 @@
+"""What ingest accepted, as unification sees it: one entry of ingest's log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core.events.columns import EventColumns, Identifier
+from core.schema import Scalar, Value
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentChange:
+    """Consent of one channel, told by `source`."""
+
+    channel: str
+    state: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileUpdate:
+    """What a source told of a person. An attribute of None is missing from then on. `lists` are (name, member)."""
+
+    identifiers: tuple[Identifier, ...]
+    attributes: Mapping[str, Value | None] = field(default_factory=dict)
+    consents: tuple[ConsentChange, ...] = ()
+    lists: tuple[tuple[str, bool], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProductUpdate:
+    """A product of the catalogue as a whole; empty `fields` delete it."""
+
+    product_id: str
+    fields: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedFact:
+    """A fact that is no event; `before_event` of the batch's events precede it."""
+
+    id: str
+    occurred_at_us: int
+    received_at_us: int
+    imported: bool
+    before_event: int
+    fact: ProfileUpdate | ProductUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedBatch:
+    """One entry of ingest's log. `facts` are ordered by `before_event`, then as they were accepted."""
+
+    position: int
+    events: EventColumns
+    facts: tuple[AcceptedFact, ...]

@@ -1,0 +1,130 @@
+"""One person as a value: identifiers, dated attributes, consents, lists, and whose profiles became part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+
+from core.events.columns import Identifier
+from core.events.facts import CHANNELS
+from core.identity.rules import EMAIL, MESSENGER_ID, PHONE, PUSH_TOKEN, IdentityRules
+from core.schema import Value
+
+GRANTED = "granted"
+#: Refusals: of two profiles that become one, they win over any consent.
+SUPPRESSING = frozenset(("suppressed", "denied"))
+
+#: The address that a channel needs; a channel that is not here needs consent only.
+ADDRESS_OF: Mapping[str, str] = {
+    "email": EMAIL,
+    "web_push": PUSH_TOKEN,
+    "mobile_push": PUSH_TOKEN,
+    "sms": PHONE,
+    "messenger": MESSENGER_ID,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """The latest write: value None means missing since `at_us`. `order` is the log order of the write."""
+
+    value: Value | None
+    at_us: int
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """The state of one channel: granted, denied, unconfirmed, suppressed or bounced, and who said so."""
+
+    state: str
+    source: str
+    at_us: int
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListMove:
+    """The latest move of one part of the person on or off a list."""
+
+    member: bool
+    at_us: int
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The fold of all facts of one contact, except its events.
+
+    `first_seen_us` is the instant of its creation or of an earlier fact that is no event. `lists` keep one move for
+    each of the profiles that were merged: the person is on a list when one of the parts is. `merged` are the
+    (contact, key) that became part of it, directly or not. A profile with `merged_into` is itself part of another;
+    it stands as it was at that moment.
+    """
+
+    contact: int
+    key: str
+    first_seen_us: int
+    identifiers: frozenset[Identifier] = frozenset()
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    consents: Mapping[str, Consent] = field(default_factory=dict)
+    lists: Mapping[str, tuple[ListMove, ...]] = field(default_factory=dict)
+    merged: tuple[tuple[int, str], ...] = ()
+    merged_into: int | None = None
+
+    def on_list(self, name: str) -> bool:
+        """Whether the person is on the static list `name`."""
+        return any(move.member for move in self.lists.get(name, ()))
+
+    def addresses(self, kind: str) -> bool:
+        """Whether there is an address of identifier kind `kind`, as an identifier or an attribute."""
+        written = self.attributes.get(kind)
+        return any(one.kind == kind for one in self.identifiers) or (written is not None and bool(written.value))
+
+    def reachable(self) -> int:
+        """Bit i: an address and consent for CHANNELS[i]."""
+        bits = 0
+        for bit, channel in enumerate(CHANNELS):
+            consent = self.consents.get(channel)
+            if consent is not None and consent.state == GRANTED:
+                address = ADDRESS_OF.get(channel)
+                bits |= (address is None or self.addresses(address)) << bit
+        return bits
+
+    def known(self, rules: IdentityRules) -> bool:
+        """Whether it has an identifier of a kind that makes it more than an anonymous visitor."""
+        return any(rules.kinds[one.kind].known for one in self.identifiers)
+
+
+def new_key(workspace: str, contact: int, position: int) -> str:
+    """The public id of the contact that was made at `position` of the log: 16 hex digits, the same at every fold."""
+    return sha256(f"{workspace}\0{contact}\0{position}".encode()).hexdigest()[:16]
+
+
+def with_attribute(profile: Profile, name: str, written: Attribute) -> Profile:
+    """`profile` after a write: the latest instant counts, of one instant the later in the log."""
+    before = profile.attributes.get(name)
+    if before is not None and (before.at_us, before.order) > (written.at_us, written.order):
+        return profile
+    return replace(profile, attributes={**profile.attributes, name: written})
+
+
+def with_consent(profile: Profile, channel: str, consent: Consent) -> Profile:
+    """`profile` after a change of consent, dated like an attribute."""
+    before = profile.consents.get(channel)
+    if before is not None and (before.at_us, before.order) > (consent.at_us, consent.order):
+        return profile
+    return replace(profile, consents={**profile.consents, channel: consent})
+
+
+def with_move(profile: Profile, name: str, move: ListMove) -> Profile:
+    """`profile` after a move on or off a list; it is news for every part of the person that heard nothing later."""
+    parts = profile.lists.get(name, (move,))
+    moved = dict.fromkeys(move if (part.at_us, part.order) <= (move.at_us, move.order) else part for part in parts)
+    return replace(profile, lists={**profile.lists, name: tuple(moved)})
+
+
+def seen_at(profile: Profile, at_us: int) -> Profile:
+    """`profile` that existed at `at_us` at the latest."""
+    return profile if at_us >= profile.first_seen_us else replace(profile, first_seen_us=at_us)

@@ -1,0 +1,207 @@
+"""What a comparison is asked about: rows of contacts, events, order lines or list elements, in one form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.index.event_run import EventRun
+from core.index.table import Selection, Table
+from core.kernels.ranges import expand_ranges
+from core.query.execute_context import Context
+from core.schema import Kind
+
+#: The name by which filters speak of the lines of an event.
+ITEMS = "items"
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """Values of one kind. `rows`: the row of each value (a row may hold several), None: one value in every row.
+    `holders`: the rows that have a value at all, where an empty list is one; None: those in `rows`."""
+
+    kind: Kind
+    rows: NDArray[np.integer] | None
+    values: NDArray[Any]
+    holders: NDArray[np.integer] | None = None
+
+
+class Domain(Protocol):
+    """`n` rows, each of one contact."""
+
+    @property
+    def n(self) -> int:
+        """The number of rows."""
+        ...
+
+    @property
+    def binds_missing(self) -> bool:
+        """Whether a negative comparison holds in a row that lacks the value: of contacts and events yes, of elements
+        no, as missing keys never bind."""
+        ...
+
+    def contacts(self, rows: NDArray[np.integer] | None) -> NDArray[np.uint32] | None:
+        """The contacts of `rows` (None: of all); None where the rows are those of the context."""
+        ...
+
+    def operands(self, name: str) -> tuple[Operand, ...]:
+        """The values of `name`, one entry per kind; empty where no row has it."""
+        ...
+
+    def elements(self, name: str) -> tuple[Domain, NDArray[np.int64]]:
+        """The elements of the lists `name` of all rows, and the row of each."""
+        ...
+
+
+class ContactDomain:
+    """The contacts of an evaluation with their attributes."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    @property
+    def n(self) -> int:
+        """The number of contacts."""
+        return self._context.rows
+
+    @property
+    def binds_missing(self) -> bool:
+        """True."""
+        return True
+
+    def contacts(self, rows: NDArray[np.integer] | None) -> NDArray[np.uint32] | None:
+        """None for all rows: they are the context's."""
+        return None if rows is None else self._context.contact_numbers()[rows]
+
+    def operands(self, name: str) -> tuple[Operand, ...]:
+        """The attribute's values as of as_of, by kind."""
+        valid = self._context.attribute(name)
+        found = []
+        for kind in Kind:
+            held = valid.kinds == kind
+            if not held.any():
+                continue
+            rows = None if held.all() else np.flatnonzero(held)
+            values = valid.values if rows is None else valid.values[rows]
+            found.append(self._texts(rows, values) if kind is Kind.TEXT_LIST else Operand(kind, rows, values))
+        return tuple(found)
+
+    def elements(self, name: str) -> tuple[Domain, NDArray[np.int64]]:
+        """The objects of the contacts' lists."""
+        context = self._context
+        valid = context.attribute(name)
+        rows = np.flatnonzero(valid.kinds == Kind.OBJECT_LIST)
+        lists = context.root.object_lists
+        numbers = valid.values[rows]
+        places, parents = expand_ranges(lists.offsets[numbers], lists.offsets[numbers + 1])
+        owners = rows[parents]
+        return TableDomain(lists.elements, places, context.contact_numbers()[owners]), owners
+
+    def _texts(self, rows: NDArray[np.integer] | None, numbers: NDArray[np.int64]) -> Operand:
+        lists = self._context.root.text_lists
+        holders = np.arange(self.n) if rows is None else rows
+        places, parents = expand_ranges(lists.offsets[numbers], lists.offsets[numbers + 1])
+        columns = lists.elements.columns.get("", ())
+        codes = columns[0].select(places).values if columns else np.zeros(0, np.uint32)
+        return Operand(Kind.TEXT_LIST, holders[parents], codes, holders)
+
+
+class TableDomain:
+    """Selected rows of a table: elements of lists, or lines of events."""
+
+    def __init__(self, table: Table, selection: Selection, contacts: NDArray[np.uint32]) -> None:
+        self._table = table
+        self._selection = selection
+        self._contacts = contacts
+
+    @property
+    def n(self) -> int:
+        """The number of rows."""
+        return len(self._contacts)
+
+    @property
+    def binds_missing(self) -> bool:
+        """False: the rows are elements."""
+        return False
+
+    def contacts(self, rows: NDArray[np.integer] | None) -> NDArray[np.uint32] | None:
+        """The contact of each row."""
+        return self._contacts if rows is None else self._contacts[rows]
+
+    def operands(self, name: str) -> tuple[Operand, ...]:
+        """The column's values, by kind."""
+        found = []
+        for column in self._table.columns.get(name, ()):
+            selected = column.select(self._selection)
+            if len(selected.values):
+                found.append(Operand(selected.kind, selected.rows, selected.values))
+        return tuple(found)
+
+    def elements(self, name: str) -> tuple[Domain, NDArray[np.int64]]:
+        """Elements hold no lists of objects."""
+        return TableDomain(Table(0), slice(0, 0), np.zeros(0, np.uint32)), np.zeros(0, np.int64)
+
+
+class EventDomain(TableDomain):
+    """Selected events of a run, with their lines as elements."""
+
+    def __init__(self, run: EventRun, selection: Selection, contacts: NDArray[np.uint32]) -> None:
+        super().__init__(run.params, selection, contacts)
+        self._run = run
+
+    @property
+    def binds_missing(self) -> bool:
+        """True."""
+        return True
+
+    def elements(self, name: str) -> tuple[Domain, NDArray[np.int64]]:
+        """The lines of the events; other lists an event has none of."""
+        if name != ITEMS:
+            return super().elements(name)
+        item_rows, parents = self._run.item_ranges(self._selection)
+        return TableDomain(self._run.items, item_rows, self._contacts[parents]), parents
+
+
+class LineDomain:
+    """Lines of events that also see their event: for conditions bound to one line by `for the same items.p`."""
+
+    def __init__(self, events: EventDomain, lines: Domain, parents: NDArray[np.int64]) -> None:
+        self._events = events
+        self._lines = lines
+        self._parents = parents
+
+    @property
+    def n(self) -> int:
+        """The number of lines."""
+        return len(self._parents)
+
+    @property
+    def binds_missing(self) -> bool:
+        """True: the comparisons asked here are about the event."""
+        return True
+
+    def contacts(self, rows: NDArray[np.integer] | None) -> NDArray[np.uint32] | None:
+        """The contact of each line's event."""
+        return self._lines.contacts(rows)
+
+    def operands(self, name: str) -> tuple[Operand, ...]:
+        """The event's parameter, repeated on each of its lines."""
+        found = []
+        for operand in self._events.operands(name):
+            if operand.rows is None:
+                found.append(Operand(operand.kind, None, operand.values[self._parents]))
+                continue
+            starts = np.searchsorted(operand.rows, self._parents, "left")
+            stops = np.searchsorted(operand.rows, self._parents, "right")
+            places, rows = expand_ranges(starts, stops)
+            found.append(Operand(operand.kind, rows, operand.values[places]))
+        return tuple(found)
+
+    def elements(self, name: str) -> tuple[Domain, NDArray[np.int64]]:
+        """The one line that each row is bound to."""
+        if name != ITEMS:
+            return self._events.elements(name)
+        return self._lines, np.arange(self.n, dtype=np.int64)

@@ -1,0 +1,91 @@
+"""What may start a run: fresh facts of now, never history, never a bot, never an edit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.events.columns import IMPORTED, MACHINE, Event
+from core.scenario.definition import SegmentTrigger
+from core.scenario.filter_row import RowContext, matches
+from core.scenario.plan import Plan
+from core.schema import Scalar
+
+#: The value by which a run knows the segment that started it.
+SEGMENT_VALUE = "segment"
+
+
+class Cause(StrEnum):
+    """Why a membership changed, as far as scenarios care; anything else starts nothing."""
+
+    EVENT = "event"
+    TIME = "time"
+    CATALOGUE = "catalogue"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """A fact that starts runs. `id` names it for ever; `upstream_position` is ingest's, 0 if it is not known."""
+
+    id: str
+    at_us: int
+    contact: int
+    values: Mapping[str, Scalar]
+    items: tuple[Mapping[str, Scalar], ...] = ()
+    upstream_position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipChange:
+    """A record of the engine's membership log."""
+
+    contact: int
+    segment: str
+    entered: bool
+    cause: Cause
+    effective_at_us: int
+    recorded_at_us: int
+    position: int
+
+
+def is_fresh(plan: Plan, occurred_at_us: int, recorded_at_us: int) -> bool:
+    """Whether a fact was young enough when the log accepted it; exactly the greatest age still is."""
+    return recorded_at_us - occurred_at_us <= plan.definition.max_age_us
+
+
+def is_live(flags: int) -> bool:
+    """Whether an event happened now and was made by a person: neither imported nor by a machine."""
+    return not flags & (IMPORTED | MACHINE)
+
+
+def started_by_event(
+    plan: Plan, event: Event, contact: int, recorded_at_us: int, zone: str, upstream_position: int
+) -> Occurrence | None:
+    """What `event` starts, or None: another type, filtered out, imported, by a machine, or too old."""
+    if event.type != plan.event_type or not is_live(event.flags):
+        return None
+    if not is_fresh(plan, event.occurred_at_us, recorded_at_us):
+        return None
+    if not matches(plan.trigger_filter, event, RowContext(recorded_at_us, zone, plan.definition.values)):
+        return None
+    return Occurrence(event.id, event.occurred_at_us, contact, scalars(event), event.items, upstream_position)
+
+
+def started_by_membership(plan: Plan, change: MembershipChange) -> Occurrence | None:
+    """What a change of membership starts, or None: another segment or direction, another cause, or too old."""
+    trigger = plan.definition.trigger
+    if not isinstance(trigger, SegmentTrigger) or trigger.segment != change.segment:
+        return None
+    if trigger.on_leave is change.entered or change.cause is Cause.OTHER:
+        return None
+    if not is_fresh(plan, change.effective_at_us, change.recorded_at_us):
+        return None
+    trigger_id = f"{change.segment}@{change.position}:{'entered' if change.entered else 'left'}"
+    return Occurrence(trigger_id, change.effective_at_us, change.contact, {SEGMENT_VALUE: change.segment})
+
+
+def scalars(event: Event) -> dict[str, Scalar]:
+    """The parameters of an event that hold a single value."""
+    return {name: value for name, value in event.params.items() if not isinstance(value, tuple)}

@@ -1,0 +1,1 @@
+"""Channels: messages are taken over, checked against consent, rendered, delivered once, and told back as events."""

@@ -1,0 +1,88 @@
+"""Links in rendered HTML: unsafe ones are refused, followable ones become signed click links."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+
+from core.delivery.links import is_destination
+from core.errors import invalid
+
+LIMIT_LINKS = 500
+
+#: What a link of a message may be. Without a scheme it is relative, which is harmless and left alone.
+_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid"})
+_URL_ATTRIBUTES = frozenset({"href", "src", "action", "formaction", "background", "poster", "xlink:href", "srcset"})
+_FOLLOWED = frozenset({"a", "area"})
+_TAG = re.compile(r"""<([a-zA-Z][^\s/>]*)((?:[^>"']|"[^"]*"|'[^']*')*+)>""")
+_ATTRIBUTE = re.compile(r"""([^\s"'<>/=]+)\s*+=\s*+("[^"]*"|'[^']*'|[^\s"'<>]++)""")
+_OPENER = re.compile(r"<[a-zA-Z]")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):")
+_INVISIBLE = re.compile(r"[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028\u2029\ufeff]+")
+
+
+def rewrite_links(document: str, click_url: Callable[[int], str], keep: str) -> tuple[str, tuple[str, ...]]:
+    """`document` with every http(s) link of <a> and <area> replaced by `click_url(index)`, and the destinations by
+    index; equal destinations share one. Links that start with a non-empty `keep` stay.
+
+    Raises INVALID: UNSAFE_URL for a URL attribute of another scheme than http, https, mailto, tel, sms and cid (or a
+    web address that cannot be redirected to), UNCLOSED_TAG for a tag without an end, TOO_MANY_LINKS over LIMIT_LINKS.
+    """
+    indices: dict[str, int] = {}
+    parts: list[str] = []
+    done = 0
+    position = 0
+    while (opener := _OPENER.search(document, position)) is not None:
+        tag = _TAG.match(document, opener.start())
+        if tag is None:
+            line = document.count("\n", 0, opener.start()) + 1
+            raise invalid("UNCLOSED_TAG", f"the tag {document[opener.start() :][:20]!r} in line {line} has no end")
+        for attribute in _ATTRIBUTE.finditer(document, tag.start(2), tag.end(2)):
+            name = attribute[1].lower()
+            if name not in _URL_ATTRIBUTES:
+                continue
+            url = html.unescape(attribute[2].strip("\"'")).strip()
+            _check(name, url)
+            if name != "href" or tag[1].lower() not in _FOLLOWED or not url.lower().startswith(("http:", "https:")):
+                continue
+            if keep and url.startswith(keep):
+                continue
+            index = indices.setdefault(_destination(url), len(indices))
+            parts += (document[done : attribute.start(2)], f'"{html.escape(click_url(index))}"')
+            done = attribute.end(2)
+        position = tag.end()
+    if len(indices) > LIMIT_LINKS:
+        raise invalid("TOO_MANY_LINKS", f"a message has at most {LIMIT_LINKS} different links, this one {len(indices)}")
+    parts.append(document[done:])
+    return "".join(parts), tuple(indices)
+
+
+def add_pixel(document: str, url: str) -> str:
+    """`document` with a one-pixel image at the end of its body."""
+    pixel = f'<img src="{html.escape(url)}" width="1" height="1" alt="" style="display:none">'
+    end = document.lower().rfind("</body>")
+    return f"{document}{pixel}" if end < 0 else f"{document[:end]}{pixel}{document[end:]}"
+
+
+def plain_text(document: str) -> str:
+    """A readable text of an HTML document, for messages whose template has no text of its own."""
+    text = re.sub(r"<(style|script|title)\b[^>]*>.*?</\1\s*>", "", document, flags=re.IGNORECASE | re.DOTALL)
+    text = re.sub(r"<(?:br|/p|/div|/tr|/h[1-6]|/li)\b[^>]*>", "\n", text, flags=re.IGNORECASE)
+    text = html.unescape(re.sub(r"<[^>]*>", "", text))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def _check(name: str, url: str) -> None:
+    # Browsers drop invisible characters inside a scheme, so they must not hide one here.
+    scheme = _SCHEME.match(_INVISIBLE.sub("", url).lower())
+    if scheme is not None and scheme[1] not in _SCHEMES:
+        raise invalid("UNSAFE_URL", f"{name}={url[:60]!r}: a link is http, https, mailto, tel, sms or cid")
+
+
+def _destination(url: str) -> str:
+    destination = url.replace(" ", "%20")
+    if not is_destination(destination):
+        raise invalid("UNSAFE_URL", f"{url[:60]!r} is no web address that a link can lead to")
+    return destination

@@ -1,0 +1,140 @@
+"""Liquid sources -> compiled template -> content of one message. Everything here may take milliseconds and touches
+no event loop: callers run it in a thread."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from liquid import BoundTemplate, Environment
+from liquid.exceptions import LiquidError
+
+from core.errors import CdpError, invalid
+from services.channel.html_links import add_pixel, plain_text, rewrite_links
+from services.channel.liquid_guard import html_environment, json_environment, text_environment
+from services.channel.templates import Template, bad_template, check_source
+
+_HTML = html_environment()
+_TEXT = text_environment()
+_JSON = json_environment()
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTemplate:
+    """A template ready to render. None where the channel does not use a field or it is empty."""
+
+    source: Template
+    subject: BoundTemplate | None
+    html: BoundTemplate | None
+    text: BoundTemplate | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedLinks:
+    """The public addresses of one message: a click link by index, the open pixel, the unsubscribe page."""
+
+    click: Callable[[int], str]
+    open_url: str
+    unsubscribe_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is sent. `links` are the destinations of the click links by index."""
+
+    subject: str
+    html: str
+    text: str
+    links: tuple[str, ...] = ()
+
+
+def compile_email(source: Template) -> CompiledTemplate:
+    """Subject, HTML and text; a subject and one of the bodies are needed. Raises INVALID/BAD_TEMPLATE with the line."""
+    if not source.subject.strip():
+        raise bad_template("subject", 0, "is empty")
+    if not source.body_html.strip() and not source.body_text.strip():
+        raise bad_template("body_html", 0, "give body_html or body_text")
+    return CompiledTemplate(
+        source,
+        _compile(_TEXT, "subject", source.subject.strip()),
+        _compile(_HTML, "body_html", source.body_html) if source.body_html.strip() else None,
+        _compile(_TEXT, "body_text", source.body_text) if source.body_text.strip() else None,
+    )
+
+
+def compile_json(source: Template) -> CompiledTemplate:
+    """`body_text` is a JSON document with Liquid in it. Raises INVALID/BAD_TEMPLATE with the line."""
+    if not source.body_text.strip():
+        raise bad_template("body_text", 0, "is empty; give a JSON document")
+    return CompiledTemplate(source, None, None, _compile(_JSON, "body_text", source.body_text))
+
+
+def render_email(template: CompiledTemplate, values: Mapping[str, object], links: TrackedLinks) -> Content:
+    """The mail's content: links of the HTML signed and the pixel added; without a text, one made of the HTML.
+
+    Raises INVALID: TEMPLATE_FAILED (a limit, a bad filter argument), UNSAFE_URL, UNCLOSED_TAG, TOO_MANY_LINKS.
+    """
+    scope = {**values, "unsubscribe_url": links.unsubscribe_url}
+    subject = _render("subject", template.subject, scope)
+    document = _render("body_html", template.html, scope)
+    text = _render("body_text", template.text, scope) or plain_text(document)
+    destinations: tuple[str, ...] = ()
+    if document:
+        document, destinations = rewrite_links(document, links.click, links.unsubscribe_url)
+        document = add_pixel(document, links.open_url)
+    return Content(subject, document, text, destinations)
+
+
+def render_json(template: CompiledTemplate, values: Mapping[str, object]) -> Content:
+    """The document as compact JSON. Raises INVALID: TEMPLATE_FAILED, BODY_NOT_JSON."""
+    body = _render("body_text", template.text, values)
+    try:
+        document = json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise invalid("BODY_NOT_JSON", f"the rendered body is no JSON: {error}") from error
+    return Content("", "", json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _compile(environment: Environment, field: str, source: str) -> BoundTemplate:
+    check_source(field, source)
+    try:
+        template = environment.from_string(source)
+        _check_filters(environment, field, source)
+    except LiquidError as error:
+        raise bad_template(field, _line(error, source), str(error.message)) from error
+    except RecursionError as error:
+        raise bad_template(field, 0, "is nested too deeply") from error
+    return template
+
+
+def _check_filters(environment: Environment, field: str, source: str) -> None:
+    """Refuse unknown filters now: the library finds them only while rendering."""
+    for name, spans in environment.from_string(source).analyze(include_partials=False).filters.items():
+        if name not in environment.filters:
+            raise bad_template(field, source.count("\n", 0, spans[0].index) + 1, f"there is no filter {name!r}")
+
+
+def _line(error: LiquidError, source: str) -> int:
+    """The line of an error; an error at the very end has no place of its own."""
+    if error.token is None or error.token.start_index < 0 or error.token.start_index >= len(source):
+        return source.count("\n") + 1
+    return source.count("\n", 0, error.token.start_index) + 1
+
+
+def _render(field: str, template: BoundTemplate | None, values: Mapping[str, object]) -> str:
+    if template is None:
+        return ""
+    try:
+        return template.render(**values)
+    except LiquidError as error:
+        raise invalid("TEMPLATE_FAILED", f"{field}: {error.message}") from error
+    except CdpError:
+        raise
+    except Exception as error:
+        # Filters fail in many ways on hostile values; whichever it was, this message cannot be rendered.
+        raise invalid("TEMPLATE_FAILED", f"{field}: {type(error).__name__}: {error}"[:500]) from error

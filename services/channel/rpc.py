@@ -1,0 +1,209 @@
+"""ChannelService: convert, ask the shard, convert."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import TypeVar
+
+import grpc
+
+from cdp.channel.v1 import channel_pb2, channel_pb2_grpc
+from core.clock import Clock
+from core.delivery.outbox import State
+from core.errors import Violation, invalid, not_found
+from services.channel.channel_settings import check_settings
+from services.channel.convert import settings_to_proto, template_from_proto, template_to_proto
+from services.channel.listing import audit_page, message_page
+from services.channel.senders.sender import Sender
+from services.channel.shard import ChannelShard
+from services.channel.state import SETTINGS_NAME
+from services.runtime.caller import Scope, caller
+from services.runtime.ownership import Ownership
+
+_LIMIT_MESSAGES = 1_000
+_Q = TypeVar("_Q")
+_A = TypeVar("_A")
+_Context = grpc.aio.ServicerContext[_Q, _A]
+
+SCOPES: Mapping[str, Scope] = {
+    "Send": Scope.FULL,
+    "ListMessages": Scope.READ,
+    "GetMessage": Scope.READ,
+    "SaveTemplate": Scope.FULL,
+    "GetTemplate": Scope.READ,
+    "ListTemplates": Scope.READ,
+    "DeleteTemplate": Scope.FULL,
+    "ListTemplateVersions": Scope.READ,
+    "GetSettings": Scope.READ,
+    "UpdateSettings": Scope.ADMIN,
+    "ListAuditRecords": Scope.READ,
+}
+
+
+class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
+    """The workspace is the caller's; nothing of another one is ever in reach."""
+
+    def __init__(self, ownership: Ownership[ChannelShard], senders: Mapping[str, Sender], clock: Clock) -> None:
+        self._ownership = ownership
+        self._senders = senders
+        self._clock = clock
+
+    async def Send(
+        self, request: channel_pb2.SendRequest, context: _Context[channel_pb2.SendRequest, channel_pb2.SendResponse]
+    ) -> channel_pb2.SendResponse:
+        """See the .proto."""
+        if len(request.messages) > _LIMIT_MESSAGES:
+            raise invalid("BATCH_TOO_LARGE", f"send at most {_LIMIT_MESSAGES} messages at once")
+        return channel_pb2.SendResponse(results=await self._shard().take_over(request.messages))
+
+    async def GetMessage(
+        self,
+        request: channel_pb2.GetMessageRequest,
+        context: _Context[channel_pb2.GetMessageRequest, channel_pb2.GetMessageResponse],
+    ) -> channel_pb2.GetMessageResponse:
+        """See the .proto."""
+        (record,) = await self._shard().state.get([request.id])
+        if record is None:
+            raise not_found("NO_SUCH_MESSAGE", f"there is no message {request.id!r}")
+        return channel_pb2.GetMessageResponse(message=record.to_proto())
+
+    async def ListMessages(
+        self,
+        request: channel_pb2.ListMessagesRequest,
+        context: _Context[channel_pb2.ListMessagesRequest, channel_pb2.ListMessagesResponse],
+    ) -> channel_pb2.ListMessagesResponse:
+        """See the .proto."""
+        wanted = State(int(request.state)) if request.state else None
+        state = self._shard().state
+        ids, token = message_page(state.order, state.states, wanted, request.page_size, request.page_token)
+        records = await state.get(ids)
+        return channel_pb2.ListMessagesResponse(
+            messages=[record.to_proto() for record in records if record is not None], next_page_token=token
+        )
+
+    async def SaveTemplate(
+        self,
+        request: channel_pb2.SaveTemplateRequest,
+        context: _Context[channel_pb2.SaveTemplateRequest, channel_pb2.SaveTemplateResponse],
+    ) -> channel_pb2.SaveTemplateResponse:
+        """See the .proto. The template is compiled first: INVALID/BAD_TEMPLATE names the field and the line."""
+        shard = self._shard()
+        sender = self._senders.get(request.template.channel)
+        if sender is None:
+            known = ", ".join(sorted(self._senders))
+            raise invalid(
+                "UNKNOWN_CHANNEL",
+                f"{request.template.channel!r} is none of {known}",
+                Violation("template.channel", f"is none of {known}"),
+            )
+        await asyncio.to_thread(sender.compile, template_from_proto(request.template))
+        payload = channel_pb2.Template()
+        payload.CopyFrom(request.template)
+        payload.ClearField("revision")
+        templates = shard.state.templates
+
+        def change() -> Awaitable[None]:
+            made = templates.save(
+                request.name, payload.SerializeToString(), request.etag, caller().key_name, self._clock.now_us()
+            )
+            return shard.state.save(templates, made)
+
+        await shard.exclusively(change)
+        return channel_pb2.SaveTemplateResponse(template=template_to_proto(templates.get(request.name)))
+
+    async def GetTemplate(
+        self,
+        request: channel_pb2.GetTemplateRequest,
+        context: _Context[channel_pb2.GetTemplateRequest, channel_pb2.GetTemplateResponse],
+    ) -> channel_pb2.GetTemplateResponse:
+        """See the .proto."""
+        stored = self._shard().state.templates.get(request.name, request.version)
+        return channel_pb2.GetTemplateResponse(template=template_to_proto(stored))
+
+    async def ListTemplates(
+        self,
+        request: channel_pb2.ListTemplatesRequest,
+        context: _Context[channel_pb2.ListTemplatesRequest, channel_pb2.ListTemplatesResponse],
+    ) -> channel_pb2.ListTemplatesResponse:
+        """See the .proto. By name; the page token is the last name."""
+        size = min(request.page_size or 100, 1_000)
+        rest = [one for one in self._shard().state.templates.newest() if one.revision.name > request.page_token]
+        token = rest[size - 1].revision.name if len(rest) > size else ""
+        return channel_pb2.ListTemplatesResponse(
+            templates=[template_to_proto(one) for one in rest[:size]], next_page_token=token
+        )
+
+    async def DeleteTemplate(
+        self,
+        request: channel_pb2.DeleteTemplateRequest,
+        context: _Context[channel_pb2.DeleteTemplateRequest, channel_pb2.DeleteTemplateResponse],
+    ) -> channel_pb2.DeleteTemplateResponse:
+        """See the .proto."""
+        shard = self._shard()
+        templates = shard.state.templates
+
+        def change() -> Awaitable[None]:
+            made = templates.delete(request.name, request.etag, caller().key_name, self._clock.now_us())
+            return shard.state.save(templates, made)
+
+        await shard.exclusively(change)
+        return channel_pb2.DeleteTemplateResponse(revision=templates.versions(request.name)[0].revision.to_proto())
+
+    async def ListTemplateVersions(
+        self,
+        request: channel_pb2.ListTemplateVersionsRequest,
+        context: _Context[channel_pb2.ListTemplateVersionsRequest, channel_pb2.ListTemplateVersionsResponse],
+    ) -> channel_pb2.ListTemplateVersionsResponse:
+        """See the .proto."""
+        versions = self._shard().state.templates.versions(request.name)
+        return channel_pb2.ListTemplateVersionsResponse(versions=[template_to_proto(one) for one in versions])
+
+    async def GetSettings(
+        self,
+        request: channel_pb2.GetSettingsRequest,
+        context: _Context[channel_pb2.GetSettingsRequest, channel_pb2.GetSettingsResponse],
+    ) -> channel_pb2.GetSettingsResponse:
+        """See the .proto. The secret is never shown."""
+        saved = self._shard().state.settings_versions.newest()
+        return channel_pb2.GetSettingsResponse(settings=settings_to_proto(saved[-1] if saved else None))
+
+    async def UpdateSettings(
+        self,
+        request: channel_pb2.UpdateSettingsRequest,
+        context: _Context[channel_pb2.UpdateSettingsRequest, channel_pb2.UpdateSettingsResponse],
+    ) -> channel_pb2.UpdateSettingsResponse:
+        """See the .proto. From the answer on, the new switches hold for every message not yet with its provider."""
+        shard = self._shard()
+        check_settings(request.settings, self._senders)
+        versions = shard.state.settings_versions
+
+        def change() -> Awaitable[None]:
+            payload = channel_pb2.Settings()
+            payload.CopyFrom(request.settings)
+            payload.ClearField("etag")
+            payload.webhook_secret = payload.webhook_secret or shard.state.settings.webhook_secret
+            made = versions.save(
+                SETTINGS_NAME,
+                payload.SerializeToString(),
+                request.settings.etag,
+                caller().key_name,
+                self._clock.now_us(),
+            )
+            return shard.state.save(versions, made)
+
+        await shard.exclusively(change)
+        return channel_pb2.UpdateSettingsResponse(settings=settings_to_proto(versions.get(SETTINGS_NAME)))
+
+    async def ListAuditRecords(
+        self,
+        request: channel_pb2.ListAuditRecordsRequest,
+        context: _Context[channel_pb2.ListAuditRecordsRequest, channel_pb2.ListAuditRecordsResponse],
+    ) -> channel_pb2.ListAuditRecordsResponse:
+        """See the .proto."""
+        state = self._shard().state
+        found, token = audit_page(state.templates, state.settings_versions, request.page_size, request.page_token)
+        return channel_pb2.ListAuditRecordsResponse(records=[one.to_proto() for one in found], next_page_token=token)
+
+    def _shard(self) -> ChannelShard:
+        return self._ownership.shard(caller().workspace.id)

@@ -1,0 +1,199 @@
+"""One workspace's channels while its lease is held: takes messages over, sends what is due, tells what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from cdp.channel.v1 import channel_pb2
+from cdp.ingest.v1 import ingest_pb2
+from core.clock import Clock
+from core.delivery.decision import Suppression, SuppressionCause
+from core.delivery.outbox import State, reserve
+from core.errors import CdpError, Code
+from core.eventlog.protocol import EventLog, Fence, Partition
+from services.channel import reports
+from services.channel.convert import message_problem
+from services.channel.record import Record
+from services.channel.reporter import Reporter
+from services.channel.senders.sender import Sender
+from services.channel.state import ChannelState, suppression_keys
+from services.channel.worker import PROFILE_PAUSE_US, Tracking, Worker
+from services.runtime.caller import Workspace
+from services.runtime.stubs import Stubs
+from services.runtime.telemetry import get_logger
+
+_LOG = get_logger(__name__)
+CONCURRENT_MESSAGES = 16
+
+
+class ChannelShard:
+    """See services.runtime.ownership.Shard. Made by `open`."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        state: ChannelState,
+        worker: Worker,
+        reporter: Reporter,
+        clock: Clock,
+        senders: Mapping[str, Sender],
+        tick_s: float,
+        drain_s: float,
+    ) -> None:
+        self.workspace = workspace
+        self.state = state
+        self._worker = worker
+        self._reporter = reporter
+        self._clock = clock
+        self._senders = senders
+        self._tick_s = tick_s
+        self._drain_s = drain_s
+        self._taking_over = asyncio.Lock()
+        self._changing = asyncio.Lock()
+        self._due: list[tuple[int, int, str]] = []  # heap of (due, sequence, message id)
+        self._active: dict[str, asyncio.Task[None]] = {}
+        self._failure: BaseException | None = None
+        self._woken = asyncio.Event()
+        for record in state.pending.values():
+            self._schedule(record, record.delivery.due_at_us)
+
+    @staticmethod
+    async def open(
+        log: EventLog,
+        partition: Partition,
+        fence: Fence,
+        workspace: Workspace,
+        clock: Clock,
+        stubs: Stubs,
+        senders: Mapping[str, Sender],
+        tracking: Tracking,
+        tick_s: float,
+        drain_s: float,
+    ) -> ChannelShard:
+        """Load the state; what was in `sending` is settled first. Raises the log's errors."""
+        state = await ChannelState.load(log, partition, fence, clock)
+        worker = Worker(workspace, state, clock, stubs, senders, tracking)
+        reporter = Reporter(workspace.id, state, stubs)
+        return ChannelShard(workspace, state, worker, reporter, clock, senders, tick_s, drain_s)
+
+    async def run(self) -> None:
+        """Send and tell until cancelled; then finish the calls under way, for the drain time at most."""
+        dispatcher = asyncio.create_task(self._dispatch())
+        reporter = asyncio.create_task(self._reporter.run())
+        try:
+            done, _ = await asyncio.wait((dispatcher, reporter), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            dispatcher.cancel()
+            if self._active:
+                await asyncio.wait(self._active.values(), timeout=self._drain_s)
+            rest = [dispatcher, reporter, *self._active.values()]
+            for task in rest:
+                task.cancel()
+            await asyncio.wait(rest)
+
+    async def close(self) -> None:
+        """Nothing is kept beyond `run`."""
+
+    def ready(self) -> bool:
+        """Loaded when opened."""
+        return True
+
+    async def take_over(self, messages: Sequence[channel_pb2.OutgoingMessage]) -> list[channel_pb2.SendResult]:
+        """Reserve messages durably; one result each, in order. A known id is a duplicate and changes nothing."""
+        async with self._taking_over:
+            stored = await self.state.get([message.id for message in messages])
+            now_us = self._clock.now_us()
+            fresh: dict[str, Record] = {}
+            results = []
+            for message, known in zip(messages, stored, strict=True):
+                result = channel_pb2.SendResult(id=message.id)
+                if known is not None and message.id not in self.state.states:
+                    self.state.adopt(known)
+                    self._schedule(known, known.delivery.due_at_us)
+                problem = message_problem(message, self._senders)
+                if problem:
+                    result.reason = problem
+                elif known is not None or message.id in fresh:
+                    result.duplicate = True
+                else:
+                    sequence = len(self.state.order) + len(fresh) + 1
+                    fresh[message.id] = Record(message, reserve(now_us), sequence)
+                results.append(result)
+            await self.state.put(list(fresh.values()))
+        for record in fresh.values():
+            self._schedule(record, now_us)
+        self._woken.set()
+        return results
+
+    async def exclusively(self, change: Callable[[], Awaitable[None]]) -> None:
+        """Run a change of definitions with no other one between its decision and its commit."""
+        async with self._changing:
+            await change()
+
+    async def tell(self, items: Sequence[ingest_pb2.BatchItem]) -> None:
+        """Make reports durable; ingest hears of them as soon as it can."""
+        await self.state.put([], reports=items)
+        self._reporter.wake()
+
+    async def unsubscribe(self, record: Record) -> None:
+        """Suppress the person on the message's channel. When this returns, the suppression is durable, no marketing
+        on the channel begins any more, and none that had begun is still under way."""
+        now_us = self._clock.now_us()
+        message = record.message
+        keys = suppression_keys(
+            message.channel, message.contact, record.delivery.address, self._senders[message.channel].personal
+        )
+        held = Suppression(SuppressionCause.UNSUBSCRIBED, now_us)
+        told = [reports.consent(record, "denied", now_us), reports.unsubscribed(record, now_us)]
+        await self.state.put([], reports=told, suppressions=[(key, held) for key in keys])
+        self._reporter.wake()
+        await self._worker.calls_ended(message.contact)
+
+    async def _dispatch(self) -> None:
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            self._woken.clear()
+            now_us = self._clock.now_us()
+            while self._due and self._due[0][0] <= now_us and len(self._active) < CONCURRENT_MESSAGES:
+                _, _, message_id = heapq.heappop(self._due)
+                record = self.state.pending.get(message_id)
+                if record is None or record.delivery.state is not State.RESERVED or message_id in self._active:
+                    continue
+                task = asyncio.create_task(self._deliver(record))
+                self._active[message_id] = task
+                task.add_done_callback(lambda ended, key=message_id: self._ended(key, ended))  # type: ignore[misc]
+            try:
+                async with asyncio.timeout(self._tick_s if self._due else None):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def _deliver(self, record: Record) -> None:
+        try:
+            await self._worker.deliver(record)
+        except CdpError as error:
+            if error.code is not Code.UNAVAILABLE:
+                raise
+            _LOG.info("message waits", workspace=self.workspace.id, reason=error.reason)
+            self._schedule(record, self._clock.now_us() + PROFILE_PAUSE_US)
+            return
+        moved = self.state.pending.get(record.id)
+        if moved is not None:
+            self._schedule(moved, moved.delivery.due_at_us)
+
+    def _ended(self, message_id: str, task: asyncio.Task[None]) -> None:
+        self._active.pop(message_id, None)
+        if not task.cancelled():
+            self._failure = self._failure or task.exception()
+        if self.state.reports:
+            self._reporter.wake()
+        self._woken.set()
+
+    def _schedule(self, record: Record, due_at_us: int) -> None:
+        if record.delivery.state is State.RESERVED:
+            heapq.heappush(self._due, (due_at_us, record.sequence, record.id))

@@ -1,0 +1,241 @@
+"""One message from `reserved` to its end: checks, rendering, the provider, and what is told back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+
+import grpc
+
+from cdp.channel.v1 import channel_pb2
+from cdp.profile.v1 import profile_pb2
+from core.clock import SECOND_US, Clock
+from core.delivery import links
+from core.delivery.decision import (
+    Consent,
+    Deliver,
+    Recipient,
+    Refuse,
+    Suppression,
+    SuppressionCause,
+    decide,
+)
+from core.delivery.outbox import Outcome, Rejected, State, Unknown, begin, refuse, settle
+from core.errors import CdpError, Code, invalid, unavailable
+from services.channel import reports
+from services.channel.convert import template_from_proto
+from services.channel.record import Record
+from services.channel.render import CompiledTemplate, TrackedLinks
+from services.channel.senders.sender import Envelope, Prepared, Sender
+from services.channel.state import ChannelState, suppression_keys
+from services.channel.values import template_values
+from services.runtime.caller import Workspace
+from services.runtime.errors import from_rpc
+from services.runtime.failpoints import failpoint
+from services.runtime.stubs import Stubs
+from services.runtime.telemetry import get_logger
+
+_LOG = get_logger(__name__)
+_PROFILE_TIMEOUT_S = 15.0
+_LOG_PAUSE_S = 0.2
+_COMPILED_TEMPLATES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """How links of this process are signed, and where they lead back to (no trailing slash)."""
+
+    key: bytes
+    public_url: str
+
+
+class Worker:
+    """Delivers messages of one workspace. Safe for many messages at once, each in one task only."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        state: ChannelState,
+        clock: Clock,
+        stubs: Stubs,
+        senders: Mapping[str, Sender],
+        tracking: Tracking,
+    ) -> None:
+        self._workspace = workspace
+        self._state = state
+        self._clock = clock
+        self._stubs = stubs
+        self._senders = senders
+        self._tracking = tracking
+        self._compiled: dict[tuple[str, int], CompiledTemplate] = {}
+        self._calls: dict[str, tuple[int, asyncio.Future[None]]] = {}
+
+    async def deliver(self, record: Record) -> None:
+        """Take a reserved message one step: refused, called and settled, or still reserved for later.
+
+        Raises UNAVAILABLE when the profile could not be asked; the message then stays as it is. Other errors of the
+        log mean that the workspace is not ours any more.
+        """
+        profile = await self._profile(record)
+        record = replace(record, contact_key=profile.key or record.contact_key)
+        answer = self._decide(record, profile)
+        if isinstance(answer, Refuse):
+            await self._refuse(record, answer.reason, "")
+            return
+        try:
+            prepared = await self._prepare(record, profile, answer.address)
+        except CdpError as error:
+            if error.code not in (Code.INVALID, Code.NOT_FOUND):
+                raise
+            await self._refuse(record, error.reason, error.message)
+            return
+        record = record.moved(begin(record.delivery, answer.address))
+        await self._surely(lambda: self._state.put([record], links=prepared.links))
+        failpoint("channel.sending")
+        # The state, an unsubscribe or a switch may have changed while we rendered and committed: ask again, and let
+        # nothing come between this answer and the call.
+        answer = self._decide(record, profile)
+        if isinstance(answer, Refuse):
+            await self._refuse(record, answer.reason, "")
+            return
+        await self._call(record, prepared)
+
+    async def calls_ended(self, contact: int) -> None:
+        """Return when no provider call to `contact` that has begun before is still under way."""
+        under_way = [future for number, future in self._calls.values() if number == contact]
+        if under_way:
+            await asyncio.wait(under_way)
+
+    async def _call(self, record: Record, prepared: Prepared) -> None:
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._calls[record.id] = (record.message.contact, ended)
+        outcome: Outcome
+        try:
+            outcome = await self._senders[record.message.channel].send(prepared)
+        except Exception as error:  # noqa: BLE001 - a sender that fails leaves an unknown fate, which is an outcome
+            _LOG.exception("sender failed", workspace=self._workspace.id, channel=record.message.channel)
+            outcome = Unknown(f"SENDER_FAILED: {type(error).__name__}")
+        finally:
+            del self._calls[record.id]
+            ended.set_result(None)
+        failpoint("channel.sent")
+        now_us = self._clock.now_us()
+        record = record.moved(settle(record.delivery, outcome, record.kind.transactional, now_us))
+        items = []
+        held: list[tuple[bytes, Suppression]] = []
+        match outcome:
+            case Rejected(bounced=True):
+                items = [reports.bounced(record, now_us), reports.consent(record, "bounced", now_us)]
+                held = [(key, Suppression(SuppressionCause.BOUNCED, now_us)) for key in self._address_keys(record)]
+            case Rejected():
+                items = [reports.bounced(record, now_us)]
+            case _ if record.delivery.state is State.ACCEPTED:
+                items = [reports.sent(record, now_us)]
+        if record.delivery.state is State.UNCERTAIN:
+            _LOG.warning("fate of a message unknown", workspace=self._workspace.id, reason=record.delivery.reason)
+        await self._surely(lambda: self._state.put([record], reports=items, suppressions=held))
+
+    def _address_keys(self, record: Record) -> list[bytes]:
+        """The address alone: a new address of the same person is another matter."""
+        return self._keys(record, record.delivery.address)[1:]
+
+    def _keys(self, record: Record, address: str) -> list[bytes]:
+        message = record.message
+        return suppression_keys(message.channel, message.contact, address, self._senders[message.channel].personal)
+
+    def _decide(self, record: Record, profile: profile_pb2.Profile) -> Deliver | Refuse:
+        message = record.message
+        settings = self._state.settings
+        recipient = None
+        if profile.key:
+            told = {consent.channel: consent for consent in profile.consents}.get(message.channel)
+            recipient = Recipient(
+                self._senders[message.channel].address(profile, settings),
+                None if told is None else Consent(told.state, told.occurred_at_us),
+            )
+        address = (recipient.address if recipient is not None else None) or ""
+        held = self._state.suppressions(self._keys(record, address))
+        return decide(record.kind, message.channel, recipient, held, settings.brakes)
+
+    async def _prepare(self, record: Record, profile: profile_pb2.Profile, address: str) -> Prepared:
+        message = record.message
+        now_us = self._clock.now_us()
+        sender = self._senders[message.channel]
+        stored = self._state.templates.get(message.template)
+        source = template_from_proto(channel_pb2.Template.FromString(stored.payload))
+        settings = self._state.settings
+        cached = self._compiled.get((stored.revision.name, stored.revision.version))
+
+        def build() -> tuple[CompiledTemplate, Prepared]:
+            template = cached or sender.compile(source)
+            envelope = Envelope(
+                self._workspace.id,
+                message.id,
+                record.kind.transactional,
+                address,
+                template,
+                template_values(message, profile, self._workspace.zone, now_us),
+                self._tracked(message),
+                settings,
+                now_us,
+            )
+            return template, sender.prepare(envelope)
+
+        try:
+            compiled, prepared = await asyncio.to_thread(build)
+        except CdpError:
+            raise
+        except Exception as error:
+            # A message that cannot be built is refused, so that it stops no other; why is logged and kept with it.
+            _LOG.exception("message not built", workspace=self._workspace.id)
+            raise invalid("PREPARE_FAILED", f"{type(error).__name__}: {error}") from error
+        if cached is None:
+            if len(self._compiled) >= _COMPILED_TEMPLATES:
+                self._compiled.clear()
+            self._compiled[stored.revision.name, stored.revision.version] = compiled
+        return prepared
+
+    def _tracked(self, message: channel_pb2.OutgoingMessage) -> TrackedLinks:
+        def url(path: str, index: int) -> str:
+            token = links.sign(self._tracking.key, self._workspace.id, message.id, message.contact, index)
+            return f"{self._tracking.public_url}/{path}/{token}"
+
+        return TrackedLinks(
+            lambda index: url("c", index), url("o", links.OPEN_INDEX), url("u", links.UNSUBSCRIBE_INDEX)
+        )
+
+    async def _profile(self, record: Record) -> profile_pb2.Profile:
+        message = record.message
+        try:
+            answer = await self._stubs.profile().BatchGet(
+                profile_pb2.BatchGetRequest(
+                    contacts=[message.contact], min_upstream_position=message.min_upstream_position
+                ),
+                metadata=self._stubs.internal_metadata(self._workspace.id),
+                timeout=_PROFILE_TIMEOUT_S,
+            )
+        except grpc.aio.AioRpcError as error:
+            failure = from_rpc(error)
+            raise unavailable("PROFILE_UNAVAILABLE", f"{failure.reason}: {failure.message}") from error
+        return answer.profiles[0]
+
+    async def _refuse(self, record: Record, reason: str, detail: str) -> None:
+        refused = record.moved(refuse(record.delivery, reason, detail[:500], self._clock.now_us()))
+        await self._surely(lambda: self._state.put([refused]))
+
+    async def _surely(self, commit: Callable[[], Awaitable[None]]) -> None:
+        """Commit, waiting for a log that is away or full: what we know of a message must not be lost with it."""
+        while True:
+            try:
+                await commit()
+                return
+            except CdpError as error:
+                if error.code not in (Code.UNAVAILABLE, Code.EXHAUSTED):
+                    raise
+                _LOG.warning("outbox not written, trying again", workspace=self._workspace.id, reason=error.reason)
+            await asyncio.sleep(_LOG_PAUSE_S)
+
+
+#: A message whose profile could not be asked is tried again after this long.
+PROFILE_PAUSE_US = SECOND_US // 2

@@ -1,0 +1,268 @@
+"""SegmentService: convert, ask core, convert."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+
+from cdp.segment.v1 import segment_pb2 as pb
+from cdp.segment.v1 import segment_pb2_grpc
+from core.errors import conflict, invalid
+from core.eventlog.protocol import EventLog
+from core.index.contact_set import ContactSet
+from core.query.execute import Counts, Evaluation, count_of, evaluate
+from core.query.format import format_rule
+from core.query.names import BoundRule
+from core.segments.standing import Published, Saved, StandingView
+from services.runtime.caller import caller
+from services.runtime.ownership import Ownership
+from services.segment_engine.convert import (
+    count_to_proto,
+    parameters_from_proto,
+    parameters_to_proto,
+    segment_to_proto,
+    source_to_rule,
+)
+from services.segment_engine.convert_rule import rule_to_proto
+from services.segment_engine.node_text import node_texts
+from services.segment_engine.saved import SegmentDefinition
+from services.segment_engine.shard import EngineShard
+from services.segment_engine.watch import watch_memberships
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_MAX_CONTACTS = 10_000
+_BLOCK = 1 << 20
+#: Evaluations of this few contacts are done at once; larger ones in a thread, so that the loop is not held.
+_INLINE_CONTACTS = 64
+_FUTURE_TOLERANCE_US = 60_000_000
+
+
+class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
+    """Answers from the published version of the caller's workspace."""
+
+    def __init__(self, shards: Ownership[EngineShard], log: EventLog) -> None:
+        self._shards = shards
+        self._log = log
+
+    def _shard(self) -> EngineShard:
+        return self._shards.shard(caller().workspace.id)
+
+    # --- definitions ------------------------------------------------------------------------------------------
+
+    async def SaveSegment(self, request: pb.SaveSegmentRequest, context: Context) -> pb.SaveSegmentResponse:
+        shard = self._shard()
+        rule = source_to_rule(request.rule)
+        root = shard.published.root
+        bound = shard.saved.bind(rule, root, as_name=request.name)
+        payload = SegmentDefinition(rule, request.description).encode()
+        change = shard.saved.definitions.save(
+            request.name, payload, request.etag, caller().key_name, shard.clock.now_us()
+        )
+        dependents = [
+            Saved.make(name, shard.saved.definitions.get(name).revision.version, dependent)
+            for name, dependent in shard.saved.bind_dependents(request.name, rule, root)
+            if not dependent.parameters
+        ]
+        saved = None if bound.parameters else Saved.make(request.name, change.stored.revision.version, bound)
+        await shard.save(change, saved, dependents)
+        view = shard.published.segments.get(request.name)
+        return pb.SaveSegmentResponse(
+            segment=segment_to_proto(change.stored, bound.parameters),
+            count=count_to_proto(view.counts) if view is not None else None,
+        )
+
+    async def GetSegment(self, request: pb.GetSegmentRequest, context: Context) -> pb.GetSegmentResponse:
+        shard = self._shard()
+        stored = shard.saved.definitions.get(request.name, request.version)
+        rule = SegmentDefinition.decode(stored.payload).rule
+        bound = shard.saved.bind(rule, shard.published.root, as_name=request.name)
+        return pb.GetSegmentResponse(segment=segment_to_proto(stored, bound.parameters))
+
+    async def ListSegments(self, request: pb.ListSegmentsRequest, context: Context) -> pb.ListSegmentsResponse:
+        shard = self._shard()
+        newest = [stored for stored in shard.saved.definitions.newest() if stored.revision.name > request.page_token]
+        page = newest[: min(request.page_size or 100, 1000)]
+        root = shard.published.root
+        return pb.ListSegmentsResponse(
+            segments=[
+                segment_to_proto(stored, shard.saved.bind_saved(stored.revision.name, root).parameters)
+                for stored in page
+            ],
+            next_page_token=page[-1].revision.name if len(page) < len(newest) else "",
+        )
+
+    async def DeleteSegment(self, request: pb.DeleteSegmentRequest, context: Context) -> pb.DeleteSegmentResponse:
+        shard = self._shard()
+        users = shard.saved.referring_to(request.name)
+        if users:
+            raise conflict("SEGMENT_IN_USE", f"segment {request.name!r} is referred to by {', '.join(users)}")
+        change = shard.saved.definitions.delete(request.name, request.etag, caller().key_name, shard.clock.now_us())
+        await shard.save(change, None, ())
+        return pb.DeleteSegmentResponse(revision=change.stored.revision.to_proto())
+
+    async def ListSegmentVersions(
+        self, request: pb.ListSegmentVersionsRequest, context: Context
+    ) -> pb.ListSegmentVersionsResponse:
+        versions = self._shard().saved.definitions.versions(request.name)
+        return pb.ListSegmentVersionsResponse(versions=[segment_to_proto(stored, {}) for stored in versions])
+
+    async def ListAuditRecords(
+        self, request: pb.ListAuditRecordsRequest, context: Context
+    ) -> pb.ListAuditRecordsResponse:
+        page, token = self._shard().saved.definitions.audit(request.page_size, request.page_token)
+        return pb.ListAuditRecordsResponse(records=[record.to_proto() for record in page], next_page_token=token)
+
+    async def ConvertRule(self, request: pb.ConvertRuleRequest, context: Context) -> pb.ConvertRuleResponse:
+        shard = self._shard()
+        rule = source_to_rule(request.rule)
+        bound = shard.saved.bind(rule, shard.published.root)
+        return pb.ConvertRuleResponse(
+            text=format_rule(rule), tree=rule_to_proto(rule), parameters=parameters_to_proto(bound.parameters)
+        )
+
+    # --- answers ----------------------------------------------------------------------------------------------
+
+    async def Count(self, request: pb.CountRequest, context: Context) -> pb.CountResponse:
+        shard = self._shard()
+        published = await shard.published_at(request.min_position, _patience_s(context))
+        view = _standing(shard, published, request.name)
+        response = pb.CountResponse(
+            count=count_to_proto(view.counts), freshness=_freshness(published), version=view.saved.version
+        )
+        if request.every_node:
+            evaluation = await _evaluate(view.saved.bound, published, published.as_of_us, {}, None)
+            response.nodes.extend(_node_counts(view.saved.bound, evaluation, published))
+        return response
+
+    async def Evaluate(self, request: pb.EvaluateRequest, context: Context) -> pb.EvaluateResponse:
+        shard = self._shard()
+        started = time.perf_counter()
+        published = await shard.published_at(request.min_position, _patience_s(context))
+        bound = self._subject(shard, request, published)
+        as_of_us = _as_of(shard, request.as_of_us, published)
+        evaluation = await _evaluate(
+            bound, published, as_of_us, parameters_from_proto(request.parameters), request.contacts or None
+        )
+        freshness = pb.Freshness(as_of_us=as_of_us, position=published.position)
+        return pb.EvaluateResponse(
+            count=count_to_proto(count_of(evaluation.members, published.root)),
+            nodes=_node_counts(bound, evaluation, published) if request.every_node else (),
+            freshness=freshness,
+            roaring=evaluation.members.serialize() if request.members else b"",
+            elapsed_us=int((time.perf_counter() - started) * 1e6),
+        )
+
+    @staticmethod
+    def _subject(shard: EngineShard, request: pb.EvaluateRequest, published: Published) -> BoundRule:
+        if request.WhichOneof("subject") == "name":
+            view = published.segments.get(request.name)
+            return view.saved.bound if view is not None else shard.saved.bind_saved(request.name, published.root)
+        return shard.saved.bind(source_to_rule(request.rule), published.root)
+
+    async def Members(self, request: pb.MembersRequest, context: Context) -> AsyncIterator[pb.MembersResponse]:
+        shard = self._shard()
+        published = await shard.published_at(request.min_position, _patience_s(context))
+        members = (await self._members(shard, published, request)).numbers()
+        freshness = _freshness(published)
+        for first in range(0, max(len(members), 1), _BLOCK):
+            block = ContactSet.from_numbers(members[first : first + _BLOCK])
+            yield pb.MembersResponse(roaring=block.serialize(), freshness=freshness)
+
+    async def _members(self, shard: EngineShard, published: Published, request: pb.MembersRequest) -> ContactSet:
+        if not request.parameters:
+            return _standing(shard, published, request.name).members
+        bound = shard.saved.bind_saved(request.name, published.root)
+        parameters = parameters_from_proto(request.parameters)
+        return (await _evaluate(bound, published, published.as_of_us, parameters, None)).members
+
+    async def ListMembers(self, request: pb.ListMembersRequest, context: Context) -> pb.ListMembersResponse:
+        shard = self._shard()
+        published = await shard.published_at(request.min_position, _patience_s(context))
+        numbers = _standing(shard, published, request.name).members.numbers()
+        if request.page_token and not request.page_token.isdecimal():
+            raise invalid("BAD_PAGE_TOKEN", "the page token is none of ours")
+        first = int(np.searchsorted(numbers, int(request.page_token or 0)))
+        size = min(request.page_size or 1_000, 10_000)
+        page = numbers[first : first + size].tolist()
+        return pb.ListMembersResponse(
+            members=[pb.Member(contact=contact, key=published.root.key_of(contact)) for contact in page],
+            next_page_token=str(page[-1] + 1) if first + size < len(numbers) else "",
+            freshness=_freshness(published),
+        )
+
+    async def IsMember(self, request: pb.IsMemberRequest, context: Context) -> pb.IsMemberResponse:
+        shard = self._shard()
+        if len(request.contacts) + len(request.keys) > _MAX_CONTACTS:
+            raise invalid("TOO_MANY_CONTACTS", f"ask for at most {_MAX_CONTACTS} contacts at once")
+        published = await shard.published_at(request.min_position, _patience_s(context))
+        by_key = [published.root.number_of(key) for key in request.keys]
+        asked = [*request.contacts, *(-1 if number is None else number for number in by_key)]
+        freshness = _freshness(published)
+        if request.parameters or request.as_of_us:
+            view = published.segments.get(request.name)
+            bound = view.saved.bound if view is not None else shard.saved.bind_saved(request.name, published.root)
+            as_of_us = _as_of(shard, request.as_of_us, published)
+            real = [contact for contact in asked if contact >= 0]
+            parameters = parameters_from_proto(request.parameters)
+            members = (await _evaluate(bound, published, as_of_us, parameters, real)).members
+            freshness = pb.Freshness(as_of_us=as_of_us, position=published.position)
+        else:
+            members = _standing(shard, published, request.name).members
+        return pb.IsMemberResponse(is_member=[contact in members for contact in asked], freshness=freshness)
+
+    async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
+        shard = self._shard()
+        if request.segment:
+            shard.saved.definitions.versions(request.segment)  # NOT_FOUND for a name that never was one
+        async for response in watch_memberships(self._log, shard.partition, request):
+            yield response
+
+
+def _standing(shard: EngineShard, published: Published, name: str) -> StandingView:
+    view = published.segments.get(name)
+    if view is None:
+        shard.saved.definitions.get(name)  # NOT_FOUND if there is none
+        raise invalid("SEGMENT_HAS_PARAMETERS", f"segment {name!r} has parameters: ask with Evaluate and bind them")
+    return view
+
+
+def _freshness(published: Published) -> pb.Freshness:
+    return pb.Freshness(as_of_us=published.as_of_us, position=published.position)
+
+
+def _patience_s(context: Context) -> float:
+    """How long a call may wait for its position: a little less than its deadline, so that it hears why."""
+    left_s = context.time_remaining()
+    return 10.0 if left_s is None else max(0.0, min(left_s * 0.9, 60.0))
+
+
+def _as_of(shard: EngineShard, as_of_us: int, published: Published) -> int:
+    if as_of_us == 0:
+        return max(shard.clock.now_us(), published.as_of_us)
+    if as_of_us > shard.clock.now_us() + _FUTURE_TOLERANCE_US:
+        raise invalid("AS_OF_IN_FUTURE", "as_of lies in the future; nobody knows yet who will belong")
+    return as_of_us
+
+
+async def _evaluate(
+    bound: BoundRule, published: Published, as_of_us: int, parameters: dict[str, Any], contacts: Sequence[int] | None
+) -> Evaluation:
+    candidates = None if contacts is None else np.array(contacts, np.uint32)
+    if candidates is not None and len(candidates) <= _INLINE_CONTACTS:
+        return evaluate(bound, published.root, as_of_us, parameters, candidates)
+    return await asyncio.to_thread(evaluate, bound, published.root, as_of_us, parameters, candidates)
+
+
+def _node_counts(bound: BoundRule, evaluation: Evaluation, published: Published) -> list[pb.NodeCount]:
+    counts: Sequence[Counts] = evaluation.node_counts(published.root)
+    texts = node_texts(bound.rule)
+    return [
+        pb.NodeCount(node=number, text=text, count=count_to_proto(count))
+        for number, (text, count) in enumerate(zip(texts, counts, strict=True))
+    ]

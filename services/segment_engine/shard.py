@@ -1,0 +1,203 @@
+"""One workspace's engine: the index and the standing segments, folded from unification's log, and their own log.
+
+There is one writer. Whatever it decides (an entry of the log, a tick of time, a saved segment) goes through the same
+three steps under one lock: change memory, commit the records, publish an immutable version that readers answer from.
+A commit that fails ends the shard; it is opened again from the last snapshot and the logs, which agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from cdp.profile.v1 import profile_pb2
+from core.clock import Clock
+from core.errors import CdpError, unavailable
+from core.eventlog.protocol import Commit, Fence, Partition, TableWrite
+from core.index.index import Index
+from core.segments.changes import Change
+from core.segments.standing import Published, Saved, Standing
+from services.runtime.caller import Workspace
+from services.runtime.context import Runtime
+from services.runtime.definitions import DefinitionChange
+from services.runtime.facts import fact_batch_from_proto
+from services.runtime.failpoints import failpoint
+from services.runtime.roles import Role
+from services.runtime.subscriber import subscribe_profile
+from services.segment_engine.convert import changes_to_entries
+from services.segment_engine.saved import SavedSegments
+from services.segment_engine.snapshots import SnapshotStore
+
+_CLOCK_KEY = b"clock_us"
+#: While a backlog is folded, a version is published this often at the most.
+_PUBLISH_PAUSE_S = 0.1
+
+
+class EngineShard:
+    """Opened with everything folded that was ever committed here; `run` folds on."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        workspace: Workspace,
+        partition: Partition,
+        fence: Fence,
+        saved: SavedSegments,
+        index: Index,
+        snapshots: SnapshotStore,
+        committed: tuple[int, int],
+    ) -> None:
+        self.workspace = workspace
+        self.partition = partition
+        self.saved = saved
+        self._runtime = runtime
+        self._fence = fence
+        self._index = index
+        self._snapshots = snapshots
+        self._committed_position, committed_clock_us = committed
+        self._standing = Standing(index, workspace.zone, committed_clock_us)
+        self._published: Published | None = None
+        self._published_s = 0.0
+        self._lock = asyncio.Lock()
+        self._moved = asyncio.Event()
+        self._caught_up = False
+        self._broken: asyncio.Future[CdpError] = asyncio.get_running_loop().create_future()
+        self._subscription = subscribe_profile(runtime, workspace.id, Role.SEGMENT_ENGINE.value, index.position)
+
+    @property
+    def clock(self) -> Clock:
+        """The process's clock."""
+        return self._runtime.clock
+
+    @property
+    def published(self) -> Published:
+        """The newest version. UNAVAILABLE / NOT_READY until what was committed before is folded again."""
+        if self._published is None:
+            raise unavailable("NOT_READY", "the segment engine is still reading its log", 0.5)
+        return self._published
+
+    async def published_at(self, min_position: int, timeout_s: float) -> Published:
+        """The newest version once it includes `min_position` of unification's log; UNAVAILABLE after the time."""
+        if self._published is not None and self._published.position >= min_position:
+            return self._published
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (published := self.published).position < min_position:
+                    await self._moved.wait()
+                return published
+        except TimeoutError as error:
+            raise unavailable(
+                "POSITION_NOT_REACHED", f"position {min_position} is not folded yet, the engine is at "
+                f"{self.published.position}", 0.5,
+            ) from error  # fmt: skip
+
+    def ready(self) -> bool:
+        """Everything known at the start is folded."""
+        return self._caught_up
+
+    async def run(self) -> None:
+        """Fold the log and let time pass, until cancelled or something fails."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_log())
+            tasks.create_task(self._follow_time())
+            tasks.create_task(self._follow_snapshots())
+            tasks.create_task(self._until_broken())
+
+    async def close(self) -> None:
+        """Nothing to let go of: files are whole at any moment."""
+
+    async def _until_broken(self) -> None:
+        raise await self._broken
+
+    async def _follow_log(self) -> None:
+        if self._index.position >= self._committed_position:
+            self._restore()
+        async for response in self._subscription:
+            await self._fold(response)
+            self._subscription.acknowledge(response.position)
+
+    async def _follow_snapshots(self) -> None:
+        while True:
+            await asyncio.sleep(self._runtime.settings.snapshot_interval_s)
+            if self._published is not None:
+                await self._snapshots.keep(self._published.root)
+
+    def _restore(self) -> None:
+        """What was committed is folded: the standing sets are what they were, exactly, and are kept from here on."""
+        self._standing.restore(self.saved.standing(self._index.root()))
+        self._publish()
+
+    async def _fold(self, response: profile_pb2.SubscribeResponse) -> None:
+        batch = fact_batch_from_proto(response.batch, response.position, response.recorded_at_us)
+        async with self._lock:
+            if self._published is None:
+                self._index.apply(batch.events, batch.facts, batch.position)
+                if batch.position >= self._committed_position:
+                    self._restore()
+                return
+            changes = self._standing.apply(batch)
+            if changes:
+                await self._commit(changes, ())
+            loop_s = asyncio.get_running_loop().time()
+            if response.position >= response.last_position or loop_s - self._published_s > _PUBLISH_PAUSE_S:
+                self._publish()
+
+    async def _follow_time(self) -> None:
+        while True:
+            await asyncio.sleep(self._runtime.settings.tick_interval_s)
+            if self._published is None:
+                continue
+            await self.tick()
+            self._caught_up = self._caught_up or self._subscription.caught_up(self._index.position)
+
+    async def tick(self) -> None:
+        """Let time pass to now: boundaries are recorded at their exact instants."""
+        async with self._lock:
+            changes = self._standing.advance(self.clock.now_us())
+            if changes:
+                await self._commit(changes, ())
+            self._publish()
+
+    async def save(self, change: DefinitionChange, saved: Saved | None, dependents: Sequence[Saved]) -> None:
+        """Commit a version of a segment and keep it current. `saved` None: it has parameters, or is deleted."""
+        async with self._lock:
+            now_us = self.clock.now_us()
+            changes: list[Change]
+            if saved is not None:
+                changes = self._standing.save(saved, dependents, now_us)
+            else:
+                changes = self._standing.remove(change.stored.revision.name, change.stored.revision.version, now_us)
+            await self._commit(changes, change.writes)
+            self.saved.definitions.applied(change)
+            self.saved.applied(change.stored)
+            self._publish()
+
+    async def _commit(self, changes: Sequence[Change], writes: Sequence[TableWrite]) -> None:
+        failpoint("segment_engine.before_commit")
+        root = self._index.root()
+        clock = TableWrite("engine", {
+            _CLOCK_KEY: str(self._standing.clock_us).encode(),
+            b"position": str(self._index.position).encode(),
+        })  # fmt: skip
+        commit = Commit(
+            source=None,
+            source_position=None,
+            outputs=list(changes_to_entries(changes, root.keys, self._index.position)),
+            writes=(*writes, clock),
+            now_us=self.clock.now_us(),
+        )
+        try:
+            await self._runtime.log.commit(self.partition, self._fence, commit)
+        except CdpError as error:
+            # Memory is ahead of the log now: this shard must not answer or write any more.
+            self._published = None
+            if not self._broken.done():
+                self._broken.set_result(error)
+            raise
+        failpoint("segment_engine.after_commit")
+
+    def _publish(self) -> None:
+        self._published = self._standing.publish()
+        self._published_s = asyncio.get_running_loop().time()
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()

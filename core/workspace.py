@@ -116,7 +116,7 @@ def hash_of(secret: str) -> str:
 
 
 def opens(key: KeyRecord | None, secret: str) -> bool:
-    """Whether `secret` is that of `key` and the key is in force; the time taken does not depend on where they differ."""
+    """Whether `secret` is that of `key` and the key is in force, compared in constant time."""
     kept = key.secret_hash if key is not None else "0" * 64
     same = hmac.compare_digest(kept.encode(), hash_of(secret).encode())
     return key is not None and same and not key.revoked

@@ -25,6 +25,9 @@ BAD_CONSENT = "BAD_CONSENT"
 NO_PRODUCT_ID = "NO_PRODUCT_ID"
 NOTHING_TOLD = "NOTHING_TOLD"
 
+#: Traits that name the person: they are taken as identifiers, and unification shows them as attributes again.
+_ADDRESSES = ("email", "phone")
+
 CONSENT_STATES = ("granted", "denied", "unconfirmed", "suppressed", "bounced")
 
 
@@ -78,8 +81,15 @@ def check_person(raw: RawPerson, new_id: str, received_at_us: int, usable: Usabl
     """`raw` under canonical names; None when `report` has problems."""
     message_id = check_message_id(raw.message_id, raw.message_id_path, new_id, report)
     occurred_at_us = check_occurred(raw.occurred, raw.occurred_path, received_at_us, report)
-    identifiers = check_identifiers(raw.identifiers, usable, report)
     attributes = check_attributes(raw.attributes, report)
+    traits_path = raw.attributes[0][1] if raw.attributes else ""
+    told = [*raw.identifiers]
+    for kind in _ADDRESSES:
+        if isinstance(attributes.get(kind), str):
+            told.append((f"{traits_path}.{kind}", kind, attributes.pop(kind)))
+    if attributes.pop("external_id", None) is not None:
+        report.note(f"{traits_path}.external_id", "left out: an external id is told as an identifier")
+    identifiers = check_identifiers(told, usable, report)
     for path, consent in raw.consents:
         if consent.channel not in CHANNELS:
             report.bad(path, Bad(BAD_CONSENT, f"channel is one of {', '.join(CHANNELS)}"))

@@ -36,7 +36,7 @@ class SeenIds:
 
     A small dict takes new ones, sorted arrays hold the rest: an array joins its neighbour when that is not much
     larger, so there are few of them. When more than `budget_ids` are held, the oldest hours go: the horizon shrinks,
-    and `oldest_hour` says to what.
+    and `horizon_hours` says to what.
     """
 
     def __init__(self, budget_ids: int = DEFAULT_BUDGET_IDS) -> None:
@@ -44,14 +44,16 @@ class SeenIds:
         self._open: dict[int, int] = {}
         self._sealed: list[tuple[Hashes, NDArray[np.uint32]]] = []
         self._count_by_hour: dict[int, int] = {}
+        self._dropped_hour: int | None = None
 
     def __len__(self) -> int:
         return sum(self._count_by_hour.values())
 
-    @property
-    def oldest_hour(self) -> int | None:
-        """The earliest hour still remembered; None when nothing is."""
-        return min(self._count_by_hour, default=None)
+    def horizon_hours(self, hour: int) -> int:
+        """How many hours before `hour` are remembered: HORIZON_HOURS, or less once the budget was passed."""
+        if self._dropped_hour is None:
+            return HORIZON_HOURS
+        return min(HORIZON_HOURS, max(0, hour - self._dropped_hour - 1))
 
     def contains(self, hashes: Hashes, hour: int) -> NDArray[np.bool_]:
         """For each hash whether it was added within the horizon that ends in `hour`."""
@@ -81,11 +83,11 @@ class SeenIds:
                 break
             held -= self._count_by_hour[one]
             gone.append(one)
+            self._dropped_hour = one
         for one in gone:
             del self._count_by_hour[one]
         if gone:
-            kept_from = self.oldest_hour if self._count_by_hour else hour
-            assert kept_from is not None
+            kept_from = min(self._count_by_hour, default=hour)
             self._open = {known: at for known, at in self._open.items() if at >= kept_from}
             self._sealed = [_from_hour(*one, kept_from) for one in self._sealed]
             self._sealed = [one for one in self._sealed if len(one[0])]

@@ -63,16 +63,21 @@ class AttributeStore:
         """(attribute, field) -> kind, for lists of objects."""
         return dict(self._element_kinds)
 
-    def load_attribute(self, name: str, run: StepRun, kind: Kind | None, fields: Mapping[str, Kind]) -> None:
+    def load_attribute(self, name: str, run: StepRun) -> None:
         """Put back an attribute of a snapshot."""
         self._writer(self._attributes, name).load(run)
-        if kind is not None:
-            self._kinds[name] = kind
-        self._element_kinds.update({(name, field): field_kind for field, field_kind in fields.items()})
 
     def load_list(self, name: str, run: StepRun) -> None:
         """Put back a static list of a snapshot."""
         self._writer(self._lists, name).load(run)
+
+    def restore(
+        self, kinds: Mapping[str, Kind], element_kinds: Mapping[tuple[str, str], Kind], next_log_order: int
+    ) -> None:
+        """What a snapshot had learned."""
+        self._kinds = dict(kinds)
+        self._element_kinds = dict(element_kinds)
+        self.next_log_order = next_log_order
 
     def _encode(self, name: str, value: Value) -> tuple[Kind, int]:
         kind = kind_of(value)

@@ -59,6 +59,10 @@ class TextDictionary:
             raise KeyError(code)
         return text
 
+    def texts(self) -> list[str]:
+        """All texts in the order of their codes, "" for those that are gone; a new list."""
+        return [text or "" for text in self._texts]
+
     def test(self, key: Hashable, predicate: Callable[[str], bool], codes: NDArray[np.uint32]) -> NDArray[np.bool_]:
         """`predicate` of the text of each of `codes`; it is called once per distinct text, ever.
 

@@ -81,9 +81,16 @@ class EventStore:
 
     def load(self, name: str, run: EventRun) -> None:
         """Put back a run of a snapshot, in the order in which the snapshot named it."""
-        self._learn(name, run)
         self._runs[name] = (*self._runs.get(name, ()), run)
         self.next_serial = max(self.next_serial, run.serial + 1)
+
+    def restore(
+        self, param_kinds: Mapping[str, Mapping[str, Kind]], item_kinds: Mapping[str, Kind], next_log_order: int
+    ) -> None:
+        """What a snapshot had learned."""
+        self._param_kinds = {name: dict(kinds) for name, kinds in param_kinds.items()}
+        self._item_kinds = dict(item_kinds)
+        self.next_log_order = next_log_order
 
     def _append(self, name: str, fresh: EventRun) -> None:
         self._learn(name, fresh)

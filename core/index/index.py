@@ -81,6 +81,13 @@ class Index:
         self._dirty = False
         return self._root
 
+    def restore(self, position: int, version: int, learned: Learned, next_log_orders: tuple[int, int]) -> None:
+        """Go on where a snapshot stopped; its facts are loaded already."""
+        self.position = position
+        self.version = version
+        self.events.restore(learned.events, learned.items, next_log_orders[0])
+        self.attributes.restore(learned.attributes, learned.elements, next_log_orders[1])
+
     def _fold(self, fact: ContactFact) -> None:
         match fact:
             case AttributeWrite():

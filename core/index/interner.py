@@ -81,6 +81,23 @@ class ListInterner:
         self._view = ListView(self._offsets.view(), Table(self._rows, columns))
         return self._view
 
+    def load(self, keep: NDArray[np.bool_], lengths: NDArray[np.int64], elements: Table) -> None:
+        """Put back the lists of a snapshot under their numbers; those not kept get a number that no value has."""
+        fields: list[list[tuple[str, Kind, int]]] = [[] for _ in range(elements.n)]
+        for name in sorted(elements.columns):
+            for column in elements.columns[name]:
+                rows = range(elements.n) if column.rows is None else column.rows.tolist()
+                for row, raw in zip(rows, column.values.tolist(), strict=True):
+                    fields[row].append((name, column.kind, raw))
+        place = 0
+        for number, (kept, length) in enumerate(zip(keep.tolist(), lengths.tolist(), strict=True)):
+            if kept:
+                self._number(tuple(tuple(element) for element in fields[place : place + length]))
+                place += length
+            else:
+                self._numbers[("gone", number)] = number
+                self._offsets.add(self._rows)
+
     def _raw(self, value: Scalar) -> int:
         return self._dictionary.add(value) if isinstance(value, str) else raw_scalar(value)
 

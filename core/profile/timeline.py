@@ -7,7 +7,7 @@ itself rebuilds; once the tail is long, it is sorted by contact and appended to 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ CHUNK_REFS = 128
 Refs = NDArray[np.void]
 
 _HEAD = struct.Struct("<Iq")
+_NEVER_US = np.iinfo(np.int64).max
 _NO_REFS = np.zeros(0, REF)
 
 
@@ -108,6 +109,20 @@ class Tail:
         wanted = np.fromiter(contacts, np.uint32)
         found = [refs[np.isin(held, wanted)] for held, refs in zip(self._contacts, self._refs, strict=True)]
         return np.concatenate(found)
+
+    def earliest_us(self, contacts: Sequence[int]) -> list[int | None]:
+        """The earliest instant of each contact's events here; None: it has none."""
+        if not self._contacts:
+            return [None] * len(contacts)
+        held, at_us = np.concatenate(self._contacts), np.concatenate([refs["occurred_at_us"] for refs in self._refs])
+        if len(contacts) == 1:
+            mine = at_us[held == contacts[0]]
+            return [int(mine.min()) if len(mine) else None]
+        wanted, place = np.unique(np.asarray(contacts, np.uint32), return_inverse=True)
+        inside = np.isin(held, wanted)
+        earliest = np.full(len(wanted), _NEVER_US)
+        np.minimum.at(earliest, np.searchsorted(wanted, held[inside]), at_us[inside])
+        return [None if at == _NEVER_US else at for at in earliest[place].tolist()]
 
     def by_contact(self) -> Iterator[tuple[int, Refs]]:
         """All references, contact by contact, each contact's in log order."""

@@ -72,8 +72,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """The trigger came again for what the run is about: its values and items are the newer ones'."""
+    """The trigger came again, at `at_us`, for what the run is about: the newest values and items are the run's."""
 
+    at_us: int
     values: Mapping[str, Scalar]
     items: tuple[Mapping[str, Scalar], ...]
 
@@ -154,6 +155,7 @@ def start(plan: Plan, occurrence: Occurrence, now_us: int) -> tuple[Run, Command
         now_us,
         values,
         occurrence.items,
+        occurrence.at_us,
         occurrence.upstream_position,
         block=plan.first_block,
     )
@@ -166,7 +168,7 @@ def start(plan: Plan, occurrence: Occurrence, now_us: int) -> tuple[Run, Command
 def step(plan: Plan, run: Run, happened: Input, now_us: int) -> tuple[Run, Command]:
     """The run after `happened`, and the one thing it needs next. Inputs that came too late change nothing."""
     run = run if run.state is State.ENDED else _settle(plan, _apply(plan, run, happened, now_us), now_us)
-    return run, _needed(plan, run)
+    return run, needed(plan, run)
 
 
 def _apply(plan: Plan, run: Run, happened: Input, now_us: int) -> Run:
@@ -190,8 +192,8 @@ def _apply(plan: Plan, run: Run, happened: Input, now_us: int) -> Run:
             return replace(_go(plan, run, Step(run.block, now_us, outcome), 0), message_id="")
         case Event(position):
             return replace(run, check_position=max(run.check_position, position), checked=False)
-        case Refreshed(values, items):
-            return _refreshed(plan, run, values, items, now_us)
+        case Refreshed():
+            return _refreshed(plan, run, happened, now_us)
         case Stopped(reason):
             return _end(run, reason, now_us)
 
@@ -207,13 +209,14 @@ def _exit_answered(run: Run, holds: bool, position: int, now_us: int) -> Run:
     return replace(run, check_position=0, checked=run.state is State.RUNNING)
 
 
-def _refreshed(
-    plan: Plan, run: Run, values: Mapping[str, Scalar], items: tuple[Mapping[str, Scalar], ...], now_us: int
-) -> Run:
-    if run.items and not items and run.key:
+def _refreshed(plan: Plan, run: Run, newer: Refreshed, now_us: int) -> Run:
+    if newer.at_us < run.described_at_us:
+        return run  # a late one: what the run has is newer
+    if run.items and not newer.items and run.key:
         return _end(run, EMPTIED, now_us)
-    merged = values_of(run.run_id, run.trigger_id, run.trigger_at_us, {**run.values, **values}, plan.definition.values)
-    return replace(run, values=merged, items=items)
+    of_trigger = {**run.values, **newer.values}
+    values = values_of(run.run_id, run.trigger_id, run.trigger_at_us, of_trigger, plan.definition.values)
+    return replace(run, values=values, items=newer.items, described_at_us=newer.at_us)
 
 
 def _go(plan: Plan, run: Run, taken: Step, way: int) -> Run:
@@ -253,8 +256,8 @@ def _settle(plan: Plan, run: Run, now_us: int) -> Run:
             return _end(replace(run, steps=(*run.steps, taken)), reason or "exit", now_us)
 
 
-def _needed(plan: Plan, run: Run) -> Command:
-    """What the run needs from the world now; a function of the run alone."""
+def needed(plan: Plan, run: Run) -> Command:
+    """What the run needs from the world now; a function of the run alone, so that it is known after a restart."""
     match run.state:
         case State.ENDED:
             return End(run.end_reason)

@@ -38,7 +38,8 @@ class Step:
 class Run:
     """`block` is where it stands ("" at the end). `key` is what it is about (core.scenario.reentry).
 
-    `values` are the parameters of its texts, `items` the lines of the trigger. `upstream_position` is that of
+    `values` are the parameters of its texts, `items` the lines of the trigger, both as of `described_at_us`: a trigger
+    that comes again for the same key brings newer ones. `upstream_position` is that of
     ingest's log which brought the trigger. `check_position` > 0: the exit condition is still to be asked as of that
     position of the profile log. `checked`: it was asked since the run came to its block; never kept over a restart.
     """
@@ -53,6 +54,7 @@ class Run:
     started_at_us: int
     values: Mapping[str, Scalar]
     items: tuple[Mapping[str, Scalar], ...] = ()
+    described_at_us: int = 0
     upstream_position: int = 0
     state: State = State.RUNNING
     block: str = ""

@@ -39,7 +39,7 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class MembershipChange:
-    """A record of the engine's membership log."""
+    """A record of the engine's membership log; `record` names its place there."""
 
     contact: int
     segment: str
@@ -47,7 +47,7 @@ class MembershipChange:
     cause: Cause
     effective_at_us: int
     recorded_at_us: int
-    position: int
+    record: str
 
 
 def is_fresh(plan: Plan, occurred_at_us: int, recorded_at_us: int) -> bool:
@@ -82,7 +82,7 @@ def started_by_membership(plan: Plan, change: MembershipChange) -> Occurrence | 
         return None
     if not is_fresh(plan, change.effective_at_us, change.recorded_at_us):
         return None
-    trigger_id = f"{change.segment}@{change.position}:{'entered' if change.entered else 'left'}"
+    trigger_id = f"{change.segment}@{change.record}:{'entered' if change.entered else 'left'}"
     return Occurrence(trigger_id, change.effective_at_us, change.contact, {SEGMENT_VALUE: change.segment})
 
 

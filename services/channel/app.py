@@ -33,8 +33,8 @@ class ChannelService:
             settings.tracking_key, settings.public_url or f"http://{settings.http_host}:{settings.http_port}"
         )
         self._ownership: Ownership[ChannelShard] = Ownership(runtime, Role.CHANNEL, self._open)
-        self._rpc = ChannelRpc(self._ownership, self._senders, runtime.clock)
-        self._pages = LinkPages(self._ownership, self._tracking, runtime.clock)
+        self._rpc = ChannelRpc(self._ownership.shard, self._senders, runtime.clock)
+        self._pages = LinkPages(self._ownership.shard, self._tracking, runtime.clock)
 
     def grpc_services(self) -> Sequence[GrpcService]:
         """cdp.channel.v1.ChannelService."""

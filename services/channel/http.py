@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -25,7 +25,6 @@ from services.channel.pages import PIXEL, page
 from services.channel.record import Record
 from services.channel.shard import ChannelShard
 from services.channel.worker import Tracking
-from services.runtime.ownership import Ownership
 from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
@@ -37,10 +36,10 @@ _FRESH = {"Cache-Control": "no-store, private, max-age=0", "Referrer-Policy": "n
 
 
 class LinkPages:
-    """The HTTP routes of this role."""
+    """The HTTP routes of this role. `shards` finds the open shard of a workspace or raises UNAVAILABLE."""
 
-    def __init__(self, ownership: Ownership[ChannelShard], tracking: Tracking, clock: Clock) -> None:
-        self._ownership = ownership
+    def __init__(self, shards: Callable[[str], ChannelShard], tracking: Tracking, clock: Clock) -> None:
+        self._shards = shards
         self._tracking = tracking
         self._clock = clock
 
@@ -115,7 +114,7 @@ class LinkPages:
         is_click = claims.url_index not in (OPEN_INDEX, UNSUBSCRIBE_INDEX)
         if (index is None and not is_click) or (index is not None and claims.url_index != index):
             raise unknown_link()
-        shard = self._ownership.shard(workspace)
+        shard = self._shards(workspace)
         (record,) = await shard.state.get([claims.message_id])
         # A message that was never called for has no contact key, and no genuine reader either.
         if record is None or not record.contact_key:

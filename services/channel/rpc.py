@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import grpc
 
@@ -19,12 +19,9 @@ from services.channel.senders.sender import Sender
 from services.channel.shard import ChannelShard
 from services.channel.state import SETTINGS_NAME
 from services.runtime.caller import Scope, caller
-from services.runtime.ownership import Ownership
 
 _LIMIT_MESSAGES = 1_000
-_Q = TypeVar("_Q")
-_A = TypeVar("_A")
-_Context = grpc.aio.ServicerContext[_Q, _A]
+_Context = grpc.aio.ServicerContext[Any, Any]
 
 SCOPES: Mapping[str, Scope] = {
     "Send": Scope.FULL,
@@ -42,16 +39,15 @@ SCOPES: Mapping[str, Scope] = {
 
 
 class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
-    """The workspace is the caller's; nothing of another one is ever in reach."""
+    """The workspace is the caller's; nothing of another one is ever in reach. `shards` finds the open shard of a
+    workspace or raises UNAVAILABLE."""
 
-    def __init__(self, ownership: Ownership[ChannelShard], senders: Mapping[str, Sender], clock: Clock) -> None:
-        self._ownership = ownership
+    def __init__(self, shards: Callable[[str], ChannelShard], senders: Mapping[str, Sender], clock: Clock) -> None:
+        self._shards = shards
         self._senders = senders
         self._clock = clock
 
-    async def Send(
-        self, request: channel_pb2.SendRequest, context: _Context[channel_pb2.SendRequest, channel_pb2.SendResponse]
-    ) -> channel_pb2.SendResponse:
+    async def Send(self, request: channel_pb2.SendRequest, context: _Context) -> channel_pb2.SendResponse:
         """See the .proto."""
         if len(request.messages) > _LIMIT_MESSAGES:
             raise invalid("BATCH_TOO_LARGE", f"send at most {_LIMIT_MESSAGES} messages at once")
@@ -60,7 +56,7 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
     async def GetMessage(
         self,
         request: channel_pb2.GetMessageRequest,
-        context: _Context[channel_pb2.GetMessageRequest, channel_pb2.GetMessageResponse],
+        context: _Context,
     ) -> channel_pb2.GetMessageResponse:
         """See the .proto."""
         (record,) = await self._shard().state.get([request.id])
@@ -71,7 +67,7 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
     async def ListMessages(
         self,
         request: channel_pb2.ListMessagesRequest,
-        context: _Context[channel_pb2.ListMessagesRequest, channel_pb2.ListMessagesResponse],
+        context: _Context,
     ) -> channel_pb2.ListMessagesResponse:
         """See the .proto."""
         wanted = State(int(request.state)) if request.state else None
@@ -85,7 +81,7 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
     async def SaveTemplate(
         self,
         request: channel_pb2.SaveTemplateRequest,
-        context: _Context[channel_pb2.SaveTemplateRequest, channel_pb2.SaveTemplateResponse],
+        context: _Context,
     ) -> channel_pb2.SaveTemplateResponse:
         """See the .proto. The template is compiled first: INVALID/BAD_TEMPLATE names the field and the line."""
         shard = self._shard()
@@ -115,7 +111,7 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
     async def GetTemplate(
         self,
         request: channel_pb2.GetTemplateRequest,
-        context: _Context[channel_pb2.GetTemplateRequest, channel_pb2.GetTemplateResponse],
+        context: _Context,
     ) -> channel_pb2.GetTemplateResponse:
         """See the .proto."""
         stored = self._shard().state.templates.get(request.name, request.version)
@@ -124,7 +120,7 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
     async def ListTemplates(
         self,
         request: channel_pb2.ListTemplatesRequest,
-        context: _Context[channel_pb2.ListTemplatesRequest, channel_pb2.ListTemplatesResponse],
+        context: _Context,
     ) -> channel_pb2.ListTemplatesResponse:
         """See the .proto. By name; the page token is the last name."""
         size = min(request.page_size or 100, 1_000)
@@ -137,7 +133,7 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
     async def DeleteTemplate(
         self,
         request: channel_pb2.DeleteTemplateRequest,
-        context: _Context[channel_pb2.DeleteTemplateRequest, channel_pb2.DeleteTemplateResponse],
+        context: _Context,
     ) -> channel_pb2.DeleteTemplateResponse:
         """See the .proto."""
         shard = self._shard()
@@ -153,7 +149,7 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
     async def ListTemplateVersions(
         self,
         request: channel_pb2.ListTemplateVersionsRequest,
-        context: _Context[channel_pb2.ListTemplateVersionsRequest, channel_pb2.ListTemplateVersionsResponse],
+        context: _Context,
     ) -> channel_pb2.ListTemplateVersionsResponse:
         """See the .proto."""
         versions = self._shard().state.templates.versions(request.name)
@@ -162,7 +158,7 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
     async def GetSettings(
         self,
         request: channel_pb2.GetSettingsRequest,
-        context: _Context[channel_pb2.GetSettingsRequest, channel_pb2.GetSettingsResponse],
+        context: _Context,
     ) -> channel_pb2.GetSettingsResponse:
         """See the .proto. The secret is never shown."""
         saved = self._shard().state.settings_versions.newest()
@@ -171,7 +167,7 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
     async def UpdateSettings(
         self,
         request: channel_pb2.UpdateSettingsRequest,
-        context: _Context[channel_pb2.UpdateSettingsRequest, channel_pb2.UpdateSettingsResponse],
+        context: _Context,
     ) -> channel_pb2.UpdateSettingsResponse:
         """See the .proto. From the answer on, the new switches hold for every message not yet with its provider."""
         shard = self._shard()
@@ -198,7 +194,7 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
     async def ListAuditRecords(
         self,
         request: channel_pb2.ListAuditRecordsRequest,
-        context: _Context[channel_pb2.ListAuditRecordsRequest, channel_pb2.ListAuditRecordsResponse],
+        context: _Context,
     ) -> channel_pb2.ListAuditRecordsResponse:
         """See the .proto."""
         state = self._shard().state
@@ -206,4 +202,4 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
         return channel_pb2.ListAuditRecordsResponse(records=[one.to_proto() for one in found], next_page_token=token)
 
     def _shard(self) -> ChannelShard:
-        return self._ownership.shard(caller().workspace.id)
+        return self._shards(caller().workspace.id)

@@ -34,7 +34,10 @@ async def ensure_development_key(registry: Registry, data_dir: Path, zone: str =
         return secret
     try:
         registry.open(secret)
-    except CdpError:
+    except CdpError:  # lost with the registry, or revoked: then another one
+        if any(key.id == key_id_of(secret) for key in registry.keys(WORKSPACE_ID)):
+            secret = new_secret()
+            _write(path, secret)
         await registry.create_key(WORKSPACE_ID, "development", ADMIN, _ACTOR, secret=secret)
     return secret
 

@@ -228,6 +228,8 @@ class Registry:
             if before is not None:
                 return Created(workspace, state.keys[before], "")
             key = new_key(secret, workspace_id, display_name, scope, self._clock.now_us())
+            if key.id in state.keys:
+                raise conflict("KEY_EXISTS", "there is a key of this id already")
             return _Change(workspace, "key", f"{key.display_name} ({SCOPES[scope]})", "created", key, request)
 
         return await self._apply(decide, actor, secret)
@@ -299,7 +301,7 @@ class Registry:
     async def _follow(self) -> None:
         while True:
             try:
-                if await self._log.wait(PARTITION, self._state.position, _FOLLOW_S) or not self.ready():
+                if not self.ready() or await self._log.wait(PARTITION, self._state.position, _FOLLOW_S):
                     await self._load()
             except CdpError as error:
                 _LOG.info("registry not read, trying again", reason=error.reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,7 +94,7 @@ class BatchWriter:
         flags: int,
         own: Mapping[str, str],
         params: Fields,
-        lines: list[Fields],
+        lines: Sequence[Fields],
     ) -> bool:
         """Take an event straight from the wire when all of it is plainly right: canonical names, kinds of the
         vocabulary, sound texts. False, and nothing taken, when anything needs a closer look (core.events.validate).
@@ -128,6 +128,12 @@ class BatchWriter:
             return False
         self._end(event_id, type_, occurred_at_us, received_at_us, identifiers, flags)
         return True
+
+    def restamp(self, received_at_us: int) -> None:
+        """All items were received at this instant: that of an entry that was long in the making."""
+        self._received = [received_at_us] * len(self._received)
+        for fact in self._facts:
+            fact.received_at_us = received_at_us
 
     def payload(self) -> bytes:
         """The entry: a serialised cdp.facts.v1.AcceptedBatch."""

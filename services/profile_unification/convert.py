@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cdp.facts.v1 import facts_pb2
 from cdp.profile.v1 import profile_pb2
@@ -147,5 +149,5 @@ def _check(events: EventColumns) -> None:
         raise invalid("BAD_COLUMNS", "the columns of the batch's events do not fit together")
 
 
-def _below(indices: np.ndarray, limit: int) -> bool:  # type: ignore[type-arg]
+def _below(indices: NDArray[np.integer[Any]], limit: int) -> bool:
     return not len(indices) or (int(indices.min()) >= 0 and int(indices.max()) < limit)

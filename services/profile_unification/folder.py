@@ -9,7 +9,7 @@ from core.clock import HOUR_US, SECOND_US
 from core.errors import CdpError
 from core.eventlog.protocol import EventLog, Partition, TableWrite
 from core.events.columns import EventColumns, EventColumnsBuilder
-from core.identity.dedupe import DEFAULT_BUDGET_IDS, HORIZON_HOURS, SeenIds
+from core.identity.dedupe import DEFAULT_BUDGET_IDS, SeenIds
 from core.identity.rules import IdentityRules
 from core.profile.fold import DeadLetter, Fold, Folded
 from core.profile.working_set import WorkingSet
@@ -119,9 +119,7 @@ class Folder:
         RESOLVED_EVENTS.labels(workspace).inc(len(folded.events))
         DUPLICATES.labels(workspace).inc(folded.duplicates)
         DEAD_LETTER_COUNT.labels(self._partition.service).inc(len(dead))
-        oldest = self._store.seen.oldest_hour
-        shortened = oldest is not None and len(self._store.seen) > 0 and folded.hour - oldest < HORIZON_HOURS
-        hours = folded.hour - oldest if shortened and oldest is not None and self._store.shortened else HORIZON_HOURS
+        hours = self._store.seen.horizon_hours(folded.hour)
         DEDUPE_HORIZON.labels(workspace).set(hours * HOUR_US / SECOND_US)
 
     def _set_aside(self, entry: ingest_pb2.SubscribeResponse, failure: Exception, prepared: Prepared) -> None:

@@ -12,7 +12,7 @@ import grpc
 from core.errors import CdpError, Code, unavailable
 from services.runtime.caller import CALLER, Caller, Scope
 from services.runtime.errors import abort
-from services.runtime.telemetry import RPC_ERRORS, RPC_SECONDS, get_logger
+from services.runtime.telemetry import RPC_ERRORS, RPC_SECONDS, RPC_STREAMS, get_logger
 from services.runtime.workspaces import WorkspaceDirectory
 
 _LOG = get_logger(__name__)
@@ -119,10 +119,13 @@ class Gate(grpc.aio.ServerInterceptor):
         return call
 
     def _streaming(self, method: str, behaviour: Any, scope: Scope) -> Any:
+        opened = RPC_STREAMS.labels(method)
+
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             task = asyncio.current_task()
             assert task is not None, "grpc runs every call as a task"
             self._streams.add(task)
+            opened.inc()
             try:
                 await self._enter(context, scope)
                 async for response in behaviour(request, context):

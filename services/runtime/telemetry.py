@@ -14,6 +14,7 @@ RPC_SECONDS = Histogram(
     ["method"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
 )
+RPC_STREAMS = Counter("cdp_rpc_streams_total", "Streams opened.", ["method"])
 RPC_ERRORS = Counter("cdp_rpc_errors_total", "Calls that ended with an error, by its code.", ["method", "code"])
 WORKER_RESTARTS = Counter("cdp_worker_restarts_total", "Workers that failed and were started again.", ["role"])
 FOLDED_POSITION = Gauge("cdp_folded_position", "Last upstream position folded.", ["role", "workspace"])

@@ -25,7 +25,7 @@ from tests.generators.world import batches
 from tests.property.agreement import compare, explain, oracle_of, root_of
 
 #: Scenes of a run that nobody asked to be longer.
-SAMPLE = 120
+SAMPLE = 80
 
 
 def scenes() -> Iterator[Scene]:

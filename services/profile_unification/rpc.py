@@ -1,0 +1,207 @@
+"""ProfileService: convert, read, convert."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+
+from cdp.facts.v1 import facts_pb2
+from cdp.profile.v1 import profile_pb2, profile_pb2_grpc
+from core.delivery.links import verify
+from core.errors import invalid, unavailable
+from core.eventlog.protocol import Entry
+from core.events.columns import Identifier
+from core.identity.rules import IdentityRules
+from core.profile.profile import Profile
+from core.profile.timeline import REF, Refs
+from services.profile_unification.convert import event_to_proto, identifiers_from_proto, profile_to_proto
+from services.profile_unification.reader import ProfileReader
+from services.profile_unification.worker import UnificationShard
+from services.runtime.caller import caller
+from services.runtime.context import Runtime
+from services.runtime.feed import ConsumerPositions, serve_feed
+from services.runtime.ownership import Ownership
+from services.runtime.partitions import partition
+from services.runtime.roles import Role
+
+MAXIMUM_CONTACTS = 1_000
+MAXIMUM_IDENTIFIERS = 1_000
+DEFAULT_TIMELINE = 50
+MAXIMUM_TIMELINE = 1_000
+
+_WAIT_S = 10.0
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
+    """Answers for every workspace whose shard is open here."""
+
+    def __init__(self, runtime: Runtime, ownership: Ownership[UnificationShard], rules: IdentityRules) -> None:
+        self._runtime = runtime
+        self._ownership = ownership
+        self._rules = rules
+        self._consumers: dict[str, ConsumerPositions] = {}
+
+    async def Get(self, request: profile_pb2.GetRequest, context: Context) -> profile_pb2.GetResponse:
+        """One profile; the timeline is newest first."""
+        size = _timeline_size(request.timeline_size)
+        after = _ref_of(request.timeline_page_token)
+        shard, reader = self._here()
+        match request.WhichOneof("by"):
+            case "contact":
+                profile = await reader.one(request.contact)
+            case "key":
+                profile = await reader.by_key(request.key, self._runtime.clock.now_us())
+            case "identifier":
+                identifier = Identifier(request.identifier.kind, request.identifier.value)
+                profile = await reader.by_identifier(identifier, self._runtime.clock.now_us())
+            case None:
+                raise invalid("NO_CONTACT_NAMED", "set `contact`, `key` or `identifier`")
+        response = profile_pb2.GetResponse(profile=(await self._views(shard, [profile]))[0])
+        if size == 0:
+            return response
+        refs = await shard.timeline.newest_first(_numbers(profile))
+        start = 0 if after is None else _start_after(refs, after)
+        page = refs[start : start + size]
+        response.timeline.extend(event_to_proto(event) for event in await shard.timeline.events(page))
+        if start + size < len(refs):
+            response.next_timeline_page_token = _token_of(page)
+        return response
+
+    async def BatchGet(
+        self,
+        request: profile_pb2.BatchGetRequest,
+        context: Context,
+    ) -> profile_pb2.BatchGetResponse:
+        """Profiles in the order asked; empty ones for contacts that are in no answer."""
+        if len(request.contacts) > MAXIMUM_CONTACTS:
+            raise invalid("TOO_MANY_CONTACTS", f"{len(request.contacts)} contacts; at most {MAXIMUM_CONTACTS} a call")
+        shard, reader = self._here()
+        if not await shard.wait_folded(request.min_upstream_position, _remaining_s(context)):
+            raise unavailable(
+                "NOT_CAUGHT_UP",
+                f"folded through position {shard.folded} of ingest's log, {request.min_upstream_position} was asked",
+            )
+        found = await reader.as_they_are(request.contacts)
+        current = [profile for profile in found if profile is not None and profile.merged_into is None]
+        views = {view.contact: view for view in await self._views(shard, current)}
+        return profile_pb2.BatchGetResponse(
+            profiles=[views.get(contact, profile_pb2.Profile()) for contact in request.contacts]
+        )
+
+    async def Resolve(
+        self,
+        request: profile_pb2.ResolveRequest,
+        context: Context,
+    ) -> profile_pb2.ResolveResponse:
+        """Whose each identifier is now, in the order asked."""
+        if len(request.identifiers) > MAXIMUM_IDENTIFIERS:
+            count = len(request.identifiers)
+            raise invalid("TOO_MANY_IDENTIFIERS", f"{count} identifiers; at most {MAXIMUM_IDENTIFIERS} a call")
+        _, reader = self._here()
+        identifiers = identifiers_from_proto(request.identifiers)
+        holders = await reader.holders(identifiers, self._runtime.clock.now_us())
+        profiles = iter(await reader.current([one for one in holders if one is not None]))
+        results = []
+        for holder in holders:
+            profile = None if holder is None else next(profiles)
+            if profile is None:
+                results.append(profile_pb2.Resolved())
+            else:
+                results.append(profile_pb2.Resolved(found=True, contact=profile.contact, key=profile.key))
+        return profile_pb2.ResolveResponse(results=results)
+
+    async def ResolveLink(
+        self,
+        request: profile_pb2.ResolveLinkRequest,
+        context: Context,
+    ) -> profile_pb2.ResolveLinkResponse:
+        """The contact that a message was sent to, as it is now."""
+        _, reader = self._here()
+        claims = verify(self._runtime.settings.tracking_key, caller().workspace.id, request.token)
+        profile = await reader.one(claims.contact)
+        return profile_pb2.ResolveLinkResponse(contact=profile.contact, key=profile.key, message_id=claims.message_id)
+
+    async def Subscribe(
+        self,
+        request_iterator: AsyncIterator[profile_pb2.SubscribeRequest],
+        context: Context,
+    ) -> AsyncIterator[profile_pb2.SubscribeResponse]:
+        """The log of resolved facts."""
+        workspace = caller().workspace
+        consumers = self._consumers.setdefault(workspace.id, ConsumerPositions())
+        own = partition(Role.PROFILE_UNIFICATION, workspace)
+        feed = serve_feed(self._runtime.log, own, request_iterator, _respond, consumers)  # type: ignore[type-var]
+        async for response in feed:
+            yield response
+
+    def _here(self) -> tuple[UnificationShard, ProfileReader]:
+        shard = self._ownership.shard(caller().workspace.id)
+        return shard, ProfileReader(self._runtime.log, shard.partition, self._rules)
+
+    async def _views(self, shard: UnificationShard, profiles: Sequence[Profile]) -> list[profile_pb2.Profile]:
+        numbers = [number for profile in profiles for number in _numbers(profile)]
+        earliest = dict(zip(numbers, await shard.timeline.earliest_us(numbers), strict=True)) if numbers else {}
+        views = []
+        for profile in profiles:
+            seen = [at_us for number in _numbers(profile) if (at_us := earliest[number]) is not None]
+            first_seen_us = min((profile.first_seen_us, *seen))
+            views.append(profile_to_proto(profile, profile.known(self._rules), first_seen_us))
+        return views
+
+
+def _respond(entry: Entry, epoch: str, last: int) -> profile_pb2.SubscribeResponse:
+    return profile_pb2.SubscribeResponse(
+        position=entry.position,
+        recorded_at_us=entry.recorded_at_us,
+        batch=facts_pb2.FactBatch.FromString(entry.payload),
+        epoch=epoch,
+        last_position=last,
+    )
+
+
+def _numbers(profile: Profile) -> list[int]:
+    """All contact numbers of one person."""
+    return [profile.contact, *(contact for contact, _ in profile.merged)]
+
+
+def _remaining_s(context: Context) -> float:
+    remaining_s = context.time_remaining()
+    return _WAIT_S if remaining_s is None else min(_WAIT_S, remaining_s)
+
+
+def _timeline_size(asked: int) -> int:
+    if asked == -1:
+        return 0
+    if not 0 <= asked <= MAXIMUM_TIMELINE:
+        raise invalid("BAD_TIMELINE_SIZE", f"`timeline_size` is {asked}; -1 for none, 0 for {DEFAULT_TIMELINE}, "
+                      f"at most {MAXIMUM_TIMELINE}")  # fmt: skip
+    return asked or DEFAULT_TIMELINE
+
+
+def _token_of(page: Refs) -> str:
+    return base64.urlsafe_b64encode(page[-1:].tobytes()).decode()
+
+
+def _ref_of(token: str) -> tuple[int, int, int] | None:
+    if not token:
+        return None
+    try:
+        (ref,) = np.frombuffer(base64.b64decode(token, altchars=b"-_", validate=True), REF)
+    except (binascii.Error, ValueError) as error:
+        raise invalid("BAD_PAGE_TOKEN", "the page token is not one that this call gave") from error
+    return int(ref["occurred_at_us"]), int(ref["position"]), int(ref["row"])
+
+
+def _start_after(refs: Refs, after: tuple[int, int, int]) -> int:
+    """How many of `refs` (newest first) are not older than `after`."""
+    at_us, position, row = refs["occurred_at_us"], refs["position"], refs["row"]
+    newer = at_us > after[0]
+    newer |= (at_us == after[0]) & ((position > after[1]) | ((position == after[1]) & (row >= after[2])))
+    return int(newer.sum())

@@ -1,0 +1,153 @@
+"""The work for one workspace: ingest's log in, one atomic commit of state, facts and position out."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from cdp.ingest.v1 import ingest_pb2
+from core.errors import CdpError, Code, conflict
+from core.eventlog.protocol import Commit, Committed, Fence, Partition
+from core.identity.rules import IdentityRules
+from services.profile_unification.folder import Folder, Prepared
+from services.profile_unification.timeline_store import TimelineStore
+from services.runtime.caller import Workspace
+from services.runtime.context import Runtime
+from services.runtime.failpoints import failpoint
+from services.runtime.subscriber import Subscription, subscribe_ingest
+from services.runtime.waiter import LoopWaiter
+
+CONSUMER = "profile_unification"
+SOURCE = "ingest"
+
+_QUEUE_ENTRIES = 32
+_COMMIT_EVENTS = 4_000
+_COMMIT_ENTRIES = 16
+#: With nothing to read for so long after the start, the shard counts as caught up.
+_QUIET_S = 0.5
+
+Entry = ingest_pb2.SubscribeResponse
+
+
+class UnificationShard:
+    """Owns one workspace's identities while its lease lasts. Made by `open`."""
+
+    def __init__(
+        self, runtime: Runtime, workspace: Workspace, partition: Partition, fence: Fence, rules: IdentityRules
+    ) -> None:
+        self._runtime = runtime
+        self._workspace = workspace
+        self.partition = partition
+        self._fence = fence
+        self._rules = rules
+        self._moved = LoopWaiter()
+        self._folded = 0
+        self._ready = False
+        self.timeline = TimelineStore(runtime.log, partition)
+
+    @classmethod
+    async def open(
+        cls, runtime: Runtime, workspace: Workspace, partition: Partition, fence: Fence, rules: IdentityRules
+    ) -> UnificationShard:
+        """A shard that knows its timelines and its position; `run` reads the rest."""
+        shard = cls(runtime, workspace, partition, fence, rules)
+        await shard.timeline.load()
+        shard._folded = await runtime.log.source_position(partition, SOURCE)
+        return shard
+
+    @property
+    def folded(self) -> int:
+        """The position of ingest's log through which everything is durable here."""
+        return self._folded
+
+    async def wait_folded(self, position: int, timeout_s: float) -> bool:
+        """True as soon as ingest's `position` is folded, False after `timeout_s`."""
+        return await self._moved.wait_for(lambda: self._folded >= position, timeout_s)
+
+    def ready(self) -> bool:
+        """Caught up at least once."""
+        return self._ready
+
+    async def run(self) -> None:
+        """Fold ingest's log until cancelled."""
+        folder = await Folder.load(self._runtime.log, self.partition, self._rules)
+        subscription = subscribe_ingest(self._runtime, self._workspace.id, CONSUMER, self._folded)
+        queue: asyncio.Queue[Entry] = asyncio.Queue(_QUEUE_ENTRIES)
+        reader = asyncio.create_task(_read(subscription, queue))
+        try:
+            while True:
+                entries = await self._next(queue, reader)
+                await self.fold(folder, entries)
+                failpoint("profile_unification.before_acknowledge")
+                subscription.acknowledge(self._folded)
+                self._ready = self._ready or self._folded >= subscription.last_position
+                await self.timeline.flush_if_long(self._fence, self._runtime.clock.now_us())
+        finally:
+            reader.cancel()
+            with suppress(asyncio.CancelledError, CdpError):
+                await reader
+
+    async def fold(self, folder: Folder, entries: list[Entry]) -> None:
+        """Fold `entries` (in order, beyond `folded`) and commit them in one step."""
+        prepared = Prepared()
+        for entry in entries:
+            await folder.add(entry, prepared)
+        position = entries[-1].position
+        commit = Commit(SOURCE, position, prepared.outputs, folder.writes(prepared), self._runtime.clock.now_us())
+        failpoint("profile_unification.before_commit")
+        done = await self._commit(commit)
+        failpoint("profile_unification.after_commit")
+        folder.committed()
+        first = done.last - len(prepared.outputs) + 1
+        for own_position, events in enumerate(prepared.events, start=first):
+            assert events.contacts is not None or len(events) == 0
+            if events.contacts is not None:
+                self.timeline.add(own_position, events.contacts, events.occurred_at_us)
+        self._folded = position
+        self._moved.wake()
+
+    async def close(self) -> None:
+        """Let waiting readers go."""
+        self._moved.wake()
+
+    async def _next(self, queue: asyncio.Queue[Entry], reader: asyncio.Task[None]) -> list[Entry]:
+        """At least one entry, and more if they lie there already. Raises what the reader raised."""
+        getter = asyncio.ensure_future(queue.get())
+        try:
+            timeout_s = None if self._ready else _QUIET_S
+            done, _ = await asyncio.wait({getter, reader}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                self._ready = True
+                done, _ = await asyncio.wait({getter, reader}, return_when=asyncio.FIRST_COMPLETED)
+            if getter not in done:
+                await reader
+                raise conflict("FEED_ENDED", "ingest's log ended")
+            entries = [getter.result()]
+        finally:
+            getter.cancel()
+        events = len(entries[0].batch.events.ids)
+        while events < _COMMIT_EVENTS and len(entries) < _COMMIT_ENTRIES and not queue.empty():
+            entries.append(queue.get_nowait())
+            events += len(entries[-1].batch.events.ids)
+        return entries
+
+    async def _commit(self, commit: Commit) -> Committed:
+        """Commit, asking again while the log is away: the position makes a repetition harmless."""
+        unsure = False
+        while True:
+            try:
+                done = await self._runtime.log.commit(self.partition, self._fence, commit)
+            except CdpError as error:
+                if error.code not in (Code.UNAVAILABLE, Code.EXHAUSTED):
+                    raise
+                unsure = True
+                await asyncio.sleep(error.retry_after_s or 0.2)
+                continue
+            if not done.applied and not unsure:
+                raise conflict("REPLAYED", f"ingest's position {commit.source_position} was folded by another owner")
+            return done
+
+
+async def _read(subscription: Subscription[Entry], queue: asyncio.Queue[Entry]) -> None:
+    async for entry in subscription:
+        await queue.put(entry)

@@ -38,6 +38,7 @@ class _Person:
     identifiers: set[Identifier]
     merges: list[tuple[int, int]]
     links: list[Identifier]
+    parts: set[int]
 
     def strong(self) -> bool:
         return is_strong(self.identifiers, self.rules)
@@ -63,10 +64,11 @@ class _Person:
 
     def join(self, contact: int, identifiers: frozenset[Identifier]) -> bool:
         """Become one with `contact`, unless a limit (one external id!) forbids it."""
-        if contact == self.contact:
+        if contact in self.parts:
             return True
         if not self.fits(identifiers):
             return False
+        self.parts.add(contact)
         if self.contact is None:
             self.contact = contact
         else:
@@ -91,7 +93,7 @@ def decide(evidence: Sequence[Evidence], held: Mapping[int, frozenset[Identifier
     a contact that has nothing strong joins the person; held by somebody else with strong identifiers, the weak one
     moves to the person (without merging anybody). A fact with weak identifiers only belongs to the holder.
     """
-    person = _Person(rules, None, set(), [], [])
+    person = _Person(rules, None, set(), [], [], set())
     weak = []
     for one in evidence:
         if not rules.kinds[one.identifier.kind].strong:
@@ -106,7 +108,7 @@ def decide(evidence: Sequence[Evidence], held: Mapping[int, frozenset[Identifier
             person.add(one.identifier)
         elif not is_strong(held[one.contact], rules) or not person.strong():
             person.join(one.contact, held[one.contact])
-        elif named and one.contact not in (person.contact, *(loser for _, loser in person.merges)):
+        elif named and one.contact not in person.parts:
             _move(person, one)
     return Decision(person.contact, tuple(person.merges), tuple(person.links))
 

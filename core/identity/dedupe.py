@@ -57,7 +57,7 @@ class SeenIds:
 
     def contains(self, hashes: Hashes, hour: int) -> NDArray[np.bool_]:
         """For each hash whether it was added within the horizon that ends in `hour`."""
-        least = hour - HORIZON_HOURS
+        least = max(0, hour - HORIZON_HOURS)
         opened = self._open
         found = np.fromiter((opened.get(one, -1) >= least for one in hashes.tolist()), np.bool_, len(hashes))
         for known, hours in self._sealed:

@@ -1,7 +1,5 @@
 """IngestService: check, write to the entry in the making, answer once it is durable."""
 
-
-
 from __future__ import annotations
 
 import asyncio

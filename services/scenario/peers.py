@@ -8,7 +8,7 @@ import grpc
 
 from cdp.channel.v1 import channel_pb2
 from cdp.segment.v1 import segment_pb2
-from core.errors import CdpError, Code, Violation, invalid
+from core.errors import CdpError, Code, Violation, invalid, unavailable
 from core.query.format_values import event_text
 from core.scenario.definition import Condition, Definition, EventTrigger
 from core.scenario.machine import Answered, AskCondition, SendMessage, Sent
@@ -40,6 +40,10 @@ class Peers:
             answer = await self._runtime.stubs.segment().Evaluate(request, metadata=self._metadata, timeout=_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error) from error
+        if answer.freshness.position < min_position:
+            raise unavailable(
+                "ENGINE_BEHIND", f"the engine answered for {answer.freshness.position}, not {min_position}"
+            )
         return Answered(command.question, answer.count.total > 0, answer.freshness.position)
 
     async def send(self, command: SendMessage, scenario: str, run_id: str, min_upstream_position: int) -> Sent:

@@ -13,9 +13,12 @@ import json
 import os
 from pathlib import Path
 
+from core.errors import CdpError
+from core.index.digest import digest
 from core.index.index import Index
 from core.index.root import Root
-from core.index.snapshot import Section, decode, digest, encode
+from core.index.section import Section
+from core.index.snapshot import decode, encode
 from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
@@ -105,7 +108,10 @@ def read_snapshot(path: Path, workspace_id: str) -> Index:
             raise DamagedSnapshotError(f"the header is unreadable ({error})") from error
         if file.read(1):
             raise DamagedSnapshotError("there are bytes behind the last section")
-    index = decode(sections)
+    try:
+        index = decode(sections)
+    except CdpError as error:
+        raise DamagedSnapshotError(error.message) from error
     found = digest(index.root())
     if index.position != header["position"] or found != header["digest"]:
         raise DamagedSnapshotError(f"the digest is {found}, the header says {header['digest']}")

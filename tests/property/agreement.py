@@ -10,6 +10,7 @@ import numpy as np
 
 from core.index.index import Index
 from core.index.root import Root
+from core.index.snapshot import decode, encode
 from core.query.ast import Branch, Node, Rule
 from core.query.bind import bind
 from core.query.execute import evaluate
@@ -33,12 +34,15 @@ class Disagreement:
 
 
 def root_of(random: Random, log: tuple[Logged, ...]) -> Root:
-    """The index of a log, given in random batches."""
+    """The index of a log, given in random batches; now and then a root is published, or a snapshot is the restart."""
     index = Index()
     for batch in batches(random, log):
         index.apply(batch.events, batch.facts, batch.position)
-        if random.random() < 0.3:
-            index.root()
+        match random.randrange(20):
+            case 0:
+                index = decode(encode(index.root()))
+            case 1 | 2 | 3 | 4 | 5:
+                index.root()
     return index.root()
 
 

@@ -14,6 +14,7 @@ from typing import get_args
 
 import pytest
 
+from core.index.digest import digest
 from core.index.index import Index
 from core.index.root import Root
 from core.query import ast
@@ -78,6 +79,14 @@ def test_a_published_root_stays_as_it_was() -> None:
                 bound = bind(question.rule, scene.names)
                 found = compare(root, oracle, bound, question, scene.arguments(bound.parameters))
                 assert found is None, f"seed {seed}: the root after {lines} facts: {found}"
+
+
+def test_the_digest_does_not_show_how_facts_were_batched() -> None:
+    for seed in range(40):
+        scene = make_scene(seed, questions=0)
+        one, two = (digest(root_of(scene.random, scene.world.log)) for _ in range(2))
+        assert one == two, f"seed {seed}"
+        assert one != digest(root_of(scene.random, scene.world.log[:-1])), f"seed {seed}"
 
 
 def test_random_rules_have_one_text_each() -> None:

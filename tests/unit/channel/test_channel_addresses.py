@@ -9,12 +9,14 @@ from services.channel.channel_settings import is_webhook_url
 from services.channel.senders.addresses import is_public
 from services.channel.senders.webhook import pin, signature
 
-PRIVATE = """
-127.0.0.1 127.9.9.9 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 192.0.2.1 198.18.0.1 224.0.0.1
-240.0.0.1 255.255.255.255 ::1 :: fe80::1 fc00::1 fd12::1 ff02::1 fec0::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 ::127.0.0.1
-64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b::10.0.0.1 64:ff9b:1::7f00:1 2002:7f00:1:: 2002:a9fe:a9fe:: 2002:c0a8:101::1
-2001:0:7f00:1:: 2001:db8::1 100::1 localhost 127.1 0x7f000001 fe80::1%eth0
-""".split()
+PRIVATE = (
+    *("127.0.0.1", "127.9.9.9", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"),
+    *("192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1"),
+    *("fd12::1", "ff02::1", "fec0::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1"),
+    *("64:ff9b::a9fe:a9fe", "64:ff9b::10.0.0.1", "64:ff9b:1::7f00:1", "2002:7f00:1::", "2002:a9fe:a9fe::"),
+    *("2002:c0a8:101::1", "2001:0:7f00:1::", "2001:db8::1", "100::1", "localhost", "127.1", "0x7f000001"),
+    "fe80::1%eth0",
+)
 PUBLIC = ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "64:ff9b::808:808", "2002:808:808::", "::ffff:8.8.8.8"]
 
 
@@ -57,7 +59,6 @@ def test_webhook_urls(url: str, good: bool) -> None:
     assert is_webhook_url(url) is good
 
 
-def test_signature() -> None:
-    assert signature("secret", 1_700_000_000, b'{"a":1}') == (
-        "t=1700000000,v1=bf3ed3b7d9a72eca4b39dab3ac1afe1e6d9ffe4b7f0bd3eb0c8ba0ac2f04c3f4"
-    ) or signature("secret", 1_700_000_000, b'{"a":1}').startswith("t=1700000000,v1=")
+def test_signature_as_openssl_makes_it() -> None:
+    wanted = "49f24e537407743fa4a0242bb63b94b9a47ee99cbbe071ccd8a22550ae411686"
+    assert signature("secret", 1_700_000_000, b'{"a":1}') == f"t=1700000000,v1={wanted}"

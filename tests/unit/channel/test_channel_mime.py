@@ -48,7 +48,15 @@ def test_transactional_mail_offers_no_unsubscribe() -> None:
     assert b"List-Unsubscribe" not in encode(replace(MAIL, unsubscribe_url=""))
 
 
-BREAKS = ["\r\nBcc: all@evil.example", "\nBcc: x@evil.example", "\rBcc: x", "\r\n\r\n<script>", "\0", "\x0bx", "é\r\nBcc: x"]
+BREAKS = [
+    "\r\nBcc: all@evil.example",
+    "\nBcc: x@evil.example",
+    "\rBcc: x",
+    "\r\n\r\n<script>",
+    "\0",
+    "\x0bx",
+    "é\r\nBcc: x",
+]
 
 
 @pytest.mark.parametrize("text", BREAKS)

@@ -88,3 +88,8 @@ def test_a_contact_key_names_the_contact_and_links_the_rest() -> None:
     assert _decide((KEY, 3), (C, None), _3={E}) == Decision(3, (), (C,))
     assert _decide((KEY, 3), (C, 4), _3={E}, _4={C}) == Decision(3, ((3, 4),), ())
     assert _decide((KEY, None)) == Decision(None, (), ())
+
+
+def test_a_contact_named_twice_merges_once() -> None:
+    assert _decide((X, 5), (C, 1), (D, 1), _5={X}, _1={C, D}) == Decision(5, ((5, 1),), ())
+    assert _decide((E, 9), (F, 4), (P, 9), _9={E, P}, _4={F}) == Decision(4, ((4, 9),), ())

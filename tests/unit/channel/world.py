@@ -1,0 +1,289 @@
+"""A channel shard among tiny real peers: a profile and an ingest server on port 0, an SMTP server, a memory log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from aiosmtpd import smtp as smtpd
+
+from cdp.channel.v1 import channel_pb2
+from cdp.facts.v1 import facts_pb2
+from cdp.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from cdp.profile.v1 import profile_pb2, profile_pb2_grpc
+from core.clock import ManualClock
+from core.errors import unavailable
+from core.eventlog.memory import MemoryLog
+from core.eventlog.protocol import Commit, Committed, Fence, Partition
+from services.channel.rpc import ChannelRpc
+from services.channel.senders.email import EmailSender
+from services.channel.senders.sender import Sender
+from services.channel.senders.webhook import WebhookSender
+from services.channel.shard import ChannelShard
+from services.channel.worker import Tracking
+from services.runtime.caller import CALLER, Caller, Scope, Workspace
+from services.runtime.partitions import lease_name, partition
+from services.runtime.roles import Role
+from services.runtime.stubs import Stubs
+from services.runtime.waiter import LoopWaiter
+
+NOW_US = 1_800_000_000_000_000
+WORKSPACE = Workspace("w1", "Shop", "America/New_York", "USD", 7, 0)
+KEY = b"t" * 32
+PUBLIC = "https://t.shop.example"
+
+
+class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServiceServicer):
+    """Canned profiles, recorded items. `closed` makes ingest answer UNAVAILABLE."""
+
+    def __init__(self) -> None:
+        self.profiles: dict[int, profile_pb2.Profile] = {}
+        self.items: list[ingest_pb2.BatchItem] = []
+        self.positions: list[int] = []
+        self.closed = False
+        self.refused = ""
+        self.profiles_away = False
+        self.asked = asyncio.Event()
+        self.changed = asyncio.Condition()
+
+    async def BatchGet(self, request: profile_pb2.BatchGetRequest, context: Any) -> profile_pb2.BatchGetResponse:
+        """Profiles as they are now."""
+        self.asked.set()
+        if self.profiles_away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        self.positions.append(request.min_upstream_position)
+        none = profile_pb2.Profile()
+        return profile_pb2.BatchGetResponse(profiles=[self.profiles.get(one, none) for one in request.contacts])
+
+    async def IngestBatch(self, request: ingest_pb2.IngestBatchRequest, context: Any) -> ingest_pb2.IngestBatchResponse:
+        """Keep the items."""
+        if self.closed:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "closed")
+        self.items += request.items
+        async with self.changed:
+            self.changed.notify_all()
+        results = [ingest_pb2.ItemResult(reason=self.refused) for _ in request.items]
+        return ingest_pb2.IngestBatchResponse(results=results, position=1)
+
+    def add(self, contact: int, email: str, consent: str = "granted", at_us: int = 1, channel: str = "email") -> None:
+        """A profile with an email and one consent."""
+        self.profiles[contact] = profile_pb2.Profile(
+            contact=contact,
+            key=f"key-{contact}",
+            known=True,
+            identifiers=[facts_pb2.Identifier(kind="email", value=email)] if email else [],
+            attributes=[profile_pb2.Attribute(name="first_name", value=facts_pb2.Value(text=f"Ann{contact}"))],
+            consents=[profile_pb2.Consent(channel=channel, state=consent, occurred_at_us=at_us)],
+        )
+
+    def events(self, event_type: str) -> list[ingest_pb2.Event]:
+        """Recorded events of one type."""
+        return [item.event for item in self.items if item.event.type == event_type]
+
+
+class Mailbox:
+    """An SMTP handler that keeps mails. `script` answers DATA in order: a reply, or "drop" to hang up after it."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[list[str], bytes]] = []
+        self.script: list[str] = []
+        self.rcpt_reply = ""
+        self.hold: asyncio.Event | None = None
+        self.entered = asyncio.Event()
+        self.changed = asyncio.Condition()
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        """Take or refuse a recipient."""
+        if self.rcpt_reply:
+            return self.rcpt_reply
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        """Keep the mail, then answer by the script."""
+        self.entered.set()
+        if self.hold is not None:
+            await self.hold.wait()
+        answer = self.script.pop(0) if self.script else "250 queued"
+        if answer.startswith(("2", "drop")):
+            self.mails.append((list(envelope.rcpt_tos), envelope.content))
+            async with self.changed:
+                self.changed.notify_all()
+        if answer == "drop":
+            server.transport.abort()
+            return "421 gone"
+        return answer
+
+
+class WatchedLog(MemoryLog):
+    """A memory log that wakes who waits after every commit, and that fails commits while `away`."""
+
+    def __init__(self, clock: ManualClock, waiter: LoopWaiter) -> None:
+        super().__init__(clock, waiter)
+        self.waiter = waiter
+        self.away = False
+
+    async def commit(self, partition: Partition, fence: Fence, commit: Commit) -> Committed:
+        """See EventLog."""
+        if self.away:
+            self.waiter.wake()
+            raise unavailable("LOG_UNAVAILABLE", "away", 0.01)
+        done = await super().commit(partition, fence, commit)
+        self.waiter.wake()
+        return done
+
+
+@dataclass
+class World:
+    """Everything of one test. `start` opens the shard on what the log holds; `stop` is an orderly end."""
+
+    clock: ManualClock
+    log: WatchedLog
+    peers: Peers
+    mailbox: Mailbox
+    stubs: Stubs
+    senders: dict[str, Sender]
+    shards: list[ChannelShard] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+    owners: int = 0
+
+    @property
+    def shard(self) -> ChannelShard:
+        """The open shard."""
+        return self.shards[-1]
+
+    @property
+    def partition(self) -> Partition:
+        """Where the shard keeps its state."""
+        return partition(Role.CHANNEL, WORKSPACE)
+
+    @property
+    def rpc(self) -> ChannelRpc:
+        """The service over the open shard."""
+        return ChannelRpc(lambda _workspace: self.shard, self.senders, self.clock)
+
+    async def open(self) -> ChannelShard:
+        """A new owner loads the state; nothing runs yet."""
+        lease = lease_name(Role.CHANNEL, WORKSPACE.bucket)
+        if self.owners:
+            await self.log.release(lease, f"owner-{self.owners}")
+        self.owners += 1
+        fence = await self.log.acquire(lease, f"owner-{self.owners}", 1e6)
+        assert fence is not None
+        shard = await ChannelShard.open(
+            self.log,
+            self.partition,
+            fence,
+            WORKSPACE,
+            self.clock,
+            self.stubs,
+            self.senders,
+            Tracking(KEY, PUBLIC),
+            0.01,
+            5.0,
+        )
+        self.shards.append(shard)
+        return shard
+
+    async def start(self) -> None:
+        """Open and run."""
+        shard = await self.open()
+        self.task = asyncio.create_task(shard.run())
+
+    async def stop(self) -> None:
+        """Cancel and wait, as a lost lease or the end of the process does."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait((self.task,))
+            self.task = None
+
+    async def save_template(self, name: str = "hello", **fields: str) -> None:
+        """A template, email unless said otherwise."""
+        known = {"channel": "email", "subject": "Hi {{ contact.first_name }}", "body_text": "Hello", **fields}
+        await self.rpc.SaveTemplate(
+            channel_pb2.SaveTemplateRequest(name=name, template=channel_pb2.Template(**known)), None
+        )
+
+    async def set(self, **fields: Any) -> None:
+        """Settings, live and with a sender unless said otherwise."""
+        known = {"live": True, "from": "Shop <shop@shop.example>", **fields}
+        await self.rpc.UpdateSettings(channel_pb2.UpdateSettingsRequest(settings=channel_pb2.Settings(**known)), None)
+
+    async def send(self, *messages: channel_pb2.OutgoingMessage) -> list[channel_pb2.SendResult]:
+        """Hand messages over."""
+        return list((await self.rpc.Send(channel_pb2.SendRequest(messages=messages), None)).results)
+
+    async def message(self, message_id: str) -> channel_pb2.Message:
+        """What the outbox says of a message."""
+        return (await self.rpc.GetMessage(channel_pb2.GetMessageRequest(id=message_id), None)).message
+
+    async def until(self, message_id: str, *states: str, timeout_s: float = 10.0) -> channel_pb2.Message:
+        """The message once it is in one of the states."""
+        wanted = {channel_pb2.MessageState.Value(f"MESSAGE_STATE_{state.upper()}") for state in states}
+        found = await self.message(message_id)
+        async with asyncio.timeout(timeout_s):
+            while found.state not in wanted:
+                await self.log.waiter.wait_wake(timeout_s)
+                found = await self.message(message_id)
+        return found
+
+    async def committed(self, holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
+        """Return once `holds()`, asked after every commit; AssertionError otherwise."""
+        assert await self.log.waiter.wait_for(holds, timeout_s)
+
+    async def told(self, count: int) -> list[ingest_pb2.BatchItem]:
+        """What ingest was told, once it has at least `count` items."""
+        await soon(self.peers.changed, lambda: len(self.peers.items) >= count)
+        return self.peers.items
+
+
+async def soon(condition: asyncio.Condition, holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Return once `holds()`; TimeoutError otherwise."""
+    async with asyncio.timeout(timeout_s), condition:
+        await condition.wait_for(holds)
+
+
+def outgoing(message_id: str, contact: int = 1, **fields: Any) -> channel_pb2.OutgoingMessage:
+    """A trigger email of template "hello" unless said otherwise."""
+    known = {"channel": "email", "template": "hello", "kind": "trigger", **fields}
+    return channel_pb2.OutgoingMessage(id=message_id, contact=contact, **known)
+
+
+@asynccontextmanager
+async def a_world() -> AsyncIterator[World]:
+    """A world with a running shard, template "hello", live settings and contact 1 who agreed to email."""
+    CALLER.set(Caller(WORKSPACE, Scope.ADMIN, "k1", "tester"))
+    peers = Peers()
+    server = grpc.aio.server()
+    profile_pb2_grpc.add_ProfileServiceServicer_to_server(peers, server)
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(peers, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    mailbox = Mailbox()
+    loop = asyncio.get_running_loop()
+    smtp = await loop.create_server(lambda: smtpd.SMTP(mailbox, hostname="mx.test.example"), "127.0.0.1", 0)
+    smtp_port = smtp.sockets[0].getsockname()[1]
+    clock = ManualClock(NOW_US)
+    stubs = Stubs(lambda _role: f"127.0.0.1:{port}", "token", 1 << 22)
+    senders: dict[str, Sender] = {
+        "email": EmailSender(f"smtp://127.0.0.1:{smtp_port}"),
+        "webhook": WebhookSender(),
+    }
+    world = World(clock, WatchedLog(clock, LoopWaiter()), peers, mailbox, stubs, senders)
+    peers.add(1, "ann@mail.example")
+    try:
+        await world.start()
+        await world.set()
+        await world.save_template()
+        yield world
+    finally:
+        await world.stop()
+        for sender in senders.values():
+            await sender.close()
+        await stubs.close()
+        smtp.close()
+        await server.stop(None)

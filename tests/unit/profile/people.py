@@ -1,0 +1,160 @@
+"""A store of plain dicts behind the fold, and short ways to write facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from core.events.columns import Event, EventColumnsBuilder, Identifier
+from core.events.facts import ContactFact
+from core.identity.dedupe import SeenIds
+from core.identity.links import Link
+from core.identity.rules import IdentityRules
+from core.profile.accepted import AcceptedBatch, AcceptedFact, ConsentChange, ProductUpdate, ProfileUpdate
+from core.profile.codec import decode_profile, encode_profile
+from core.profile.fold import Fold, Folded
+from core.profile.kinds import AttributeKinds
+from core.profile.profile import Profile
+from core.profile.working_set import FIRST_CONTACT, Wanted, WorkingSet
+from core.schema import Scalar, Value
+
+DAY_US = 86_400_000_000
+T = 1_700_000_000_000_000
+
+X, Y = Identifier("external_id", "x"), Identifier("external_id", "y")
+E, F = Identifier("email", "e@example.com"), Identifier("email", "f@example.com")
+P = Identifier("phone", "+380501234567")
+C, D = Identifier("anonymous_id", "c"), Identifier("anonymous_id", "d")
+
+Item = Event | AcceptedFact
+
+
+def event(
+    message_id: str,
+    at_us: int,
+    *identifiers: Identifier,
+    received_us: int = T,
+    flags: int = 0,
+    type_: str = "app_opened",
+) -> Event:
+    """A plain event."""
+    return Event(message_id, type_, at_us, received_us, identifiers, {}, (), flags)
+
+
+def update(
+    message_id: str,
+    at_us: int,
+    *identifiers: Identifier,
+    attributes: Mapping[str, Value | None] | None = None,
+    consents: Mapping[str, str] | None = None,
+    lists: Mapping[str, bool] | None = None,
+    imported: bool = False,
+) -> AcceptedFact:
+    """What a source told of a person."""
+    fact = ProfileUpdate(
+        identifiers,
+        attributes or {},
+        tuple(ConsentChange(channel, state, "form") for channel, state in (consents or {}).items()),
+        tuple((lists or {}).items()),
+    )
+    return AcceptedFact(message_id, at_us, T, imported, 0, fact)
+
+
+def product(message_id: str, product_id: str, fields: Mapping[str, Scalar]) -> AcceptedFact:
+    """A product of the catalogue."""
+    return AcceptedFact(message_id, T, T, False, 0, ProductUpdate(product_id, fields))
+
+
+def batch_of(position: int, items: Iterable[Item]) -> AcceptedBatch:
+    """One entry of ingest's log with `items` in their order."""
+    events = EventColumnsBuilder()
+    facts = []
+    for item in items:
+        if isinstance(item, Event):
+            events.add(item)
+        else:
+            facts.append(
+                AcceptedFact(item.id, item.occurred_at_us, item.received_at_us, item.imported, len(events), item.fact)
+            )
+    return AcceptedBatch(position, events.build(), tuple(facts))
+
+
+@dataclass
+class World:
+    """Durable state as dicts of bytes-like values; every batch is committed."""
+
+    rules: IdentityRules = field(default_factory=IdentityRules)
+    forgetful: bool = False  # start every batch with nothing in memory
+
+    def __post_init__(self) -> None:
+        self.links: dict[Identifier, Link] = {}
+        self.rows: dict[int, bytes] = {}
+        self.orders: set[int] = set()
+        self.kinds = AttributeKinds()
+        self.next_contact = FIRST_CONTACT
+        self.seen = SeenIds()
+        self.position = 0
+        self.log: list[Folded] = []
+        self.asked = 0
+        self._open()
+
+    def _open(self) -> None:
+        self.state = WorkingSet(self.kinds, self.next_contact)
+        self.folding = Fold("w", self.state, self.seen, self.rules)
+
+    def take(self, *items: Item) -> Folded:
+        """Fold one batch and make it durable."""
+        if self.forgetful:
+            self._open()
+        self.position += 1
+        steps = self.folding.fold(batch_of(self.position, items))
+        while True:
+            try:
+                self._load(next(steps))
+            except StopIteration as end:
+                folded: Folded = end.value
+                break
+        self.state.keep()
+        changes = self.state.changes()
+        self.links.update(changes.links)
+        self.rows.update((contact, encode_profile(profile)) for contact, profile in changes.profiles.items())
+        self.orders.update(changes.orders)
+        self.kinds = changes.kinds or self.kinds
+        self.next_contact = changes.next_contact or self.next_contact
+        self.state.settle(1000, 1000)
+        self.seen.add(folded.seen, folded.hour)
+        self.log.append(folded)
+        return folded
+
+    def facts(self, *items: Item) -> tuple[ContactFact, ...]:
+        """The facts of one batch."""
+        return self.take(*items).facts
+
+    def _load(self, wanted: Wanted) -> None:
+        self.asked += 1
+        self.state.load_links((one, self.links.get(one)) for one in wanted.identifiers)
+        self.state.load_profiles(decode_profile(self.rows[contact]) for contact in wanted.contacts)
+        self.state.load_orders((order, order in self.orders) for order in wanted.orders)
+
+    def profile(self, contact: int) -> Profile:
+        """The durable profile under a number."""
+        return decode_profile(self.rows[contact])
+
+    def people(self) -> list[Profile]:
+        """All that are not part of another."""
+        profiles = (decode_profile(row) for row in self.rows.values())
+        return [profile for profile in profiles if profile.merged_into is None]
+
+    def contacts_of(self, folds: Sequence[Folded] | None = None) -> list[int]:
+        """The contact of every event, merges not followed."""
+        contacts = []
+        for folded in self.log if folds is None else folds:
+            assert folded.events.contacts is not None
+            contacts += folded.events.contacts.tolist()
+        return contacts
+
+    def root(self, contact: int) -> int:
+        """The number that `contact` is part of now."""
+        while (into := self.profile(contact).merged_into) is not None:
+            contact = into
+        return contact

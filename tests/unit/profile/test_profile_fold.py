@@ -1,0 +1,241 @@
+"""What unification says, fact by fact."""
+
+from __future__ import annotations
+
+from core.events.columns import IMPORTED, Identifier
+from core.events.facts import AttributeWrite, ContactState, ListChange, Merge, ProductState
+from core.identity.rules import IdentityRules
+from core.profile.fold import KIND_MISMATCH, NO_IDENTIFIER
+from core.profile.profile import new_key
+from core.schema import DecimalUnits
+from tests.unit.profile.people import DAY_US, C, D, E, F, P, T, World, X, Y, batch_of, event, product, update
+
+K1, K2 = new_key("w", 1, 1), new_key("w", 2, 2)
+
+
+def test_a_first_event_makes_a_contact_before_it() -> None:
+    world = World()
+    folded = world.take(event("a", T, C), event("b", T + 1, C))
+    assert folded.facts == (ContactState(1, K1, False, 0, T, 0),)
+    assert folded.events.contacts is not None
+    assert folded.events.contacts.tolist() == [1, 1]
+    assert folded.events.identifiers == ()
+
+
+def test_a_plain_event_writes_nothing() -> None:
+    world = World()
+    world.take(event("a", T, X, C))
+    folded = world.take(event("b", T + 5, C), event("c", T - 5, X), event("d", T + 6, X, C))
+    assert folded.facts == ()
+    assert world.state.changes().profiles == {}
+    assert world.profile(1).first_seen_us == T
+
+
+def test_the_order_of_facts_and_events_is_kept() -> None:
+    world = World()
+    folded = world.take(
+        event("a", T, C),
+        update("u", T + 1, X, C, attributes={"city": "Kyiv"}, consents={"webhook": "granted"}, lists={"vip": True}),
+        event("b", T + 2, D),
+        event("c", T + 3, C),
+    )
+    assert folded.facts == (
+        ContactState(1, K1, False, 0, T, 0),
+        ContactState(1, K1, True, 1 << 5, T, 1),
+        AttributeWrite(1, "external_id", "x", T + 1, False, 1),
+        AttributeWrite(1, "city", "Kyiv", T + 1, False, 1),
+        ListChange(1, "vip", True, T + 1, False, 1),
+        ContactState(2, new_key("w", 2, 1), False, 0, T + 2, 1),
+    )
+    assert world.contacts_of() == [1, 2, 1]
+
+
+def test_an_anonymous_history_joins_the_known_person() -> None:
+    world = World()
+    world.take(update("u", T, X, E))
+    world.take(event("a", T + 1, C))
+    assert world.facts(event("b", T + 2, E, C)) == (Merge(1, 2, 0),)
+    assert world.take(event("c", T + 3, C)).events.contacts is not None
+    assert world.contacts_of() == [2, 1, 1]
+    assert world.profile(2).merged_into == 1
+    assert world.profile(1).merged == ((2, K2),)
+    assert world.links[Identifier("contact_key", K2)] == 1
+
+
+def test_two_known_merge_by_a_shared_email() -> None:
+    world = World()
+    world.take(update("u", T, E, attributes={"city": "Lviv"}, consents={"email": "granted"}))
+    world.take(update("v", T - 1, X, attributes={"city": "Kyiv"}, consents={"email": "suppressed"}))
+    facts = world.facts(update("w", T + 1, X, E))
+    assert facts == (
+        Merge(2, 1, 0),
+        AttributeWrite(2, "email", "e@example.com", T + 1, False, 0),
+        AttributeWrite(2, "external_id", "x", T + 1, False, 0),
+    )
+    person = world.profile(2)
+    assert person.attributes["city"].value == "Lviv"
+    assert person.consents["email"].state == "suppressed"
+    assert person.reachable() == 0
+
+
+def test_a_merge_that_lifts_consent_says_so() -> None:
+    world = World()
+    world.take(update("u", T, E, consents={"email": "granted"}))
+    world.take(event("v", T + 5, X))
+    facts = world.facts(event("w", T + 6, X, E))
+    assert facts == (Merge(2, 1, 0), ContactState(2, K2, True, 1, T, 0))
+
+
+def test_two_external_ids_never_merge_and_the_first_keeps_the_email() -> None:
+    world = World()
+    world.take(update("u", T, X, E))
+    world.take(update("v", T, Y, E))
+    assert world.contacts_of(()) == []
+    assert [sorted(one.value for one in person.identifiers) for person in world.people()] == [
+        ["e@example.com", "x"],
+        ["y"],
+    ]
+    assert world.facts(event("c", T, E)) == ()
+    assert world.contacts_of() == [1]
+
+
+def test_a_shared_cookie_follows_who_used_it_last() -> None:
+    world = World()
+    world.take(event("a", T + 10, X, C), event("b", T + 20, Y, C))
+    world.take(event("c", T + 5, C), event("d", T + 15, C), event("e", T + 25, C))
+    assert world.contacts_of() == [1, 2, 1, 1, 2]
+
+
+def test_a_contact_key_resolves_through_merges() -> None:
+    world = World()
+    world.take(update("u", T, X))
+    world.take(event("a", T, C))
+    world.take(event("b", T, X, C))
+    world.take(event("click", T, Identifier("contact_key", K2), D), event("site", T + 1, D))
+    assert world.contacts_of() == [2, 1, 1, 1]
+
+
+def test_an_event_that_names_nobody_is_set_aside_and_its_neighbours_stand() -> None:
+    world = World()
+    null, stranger = Identifier("external_id", "null"), Identifier("contact_key", "0123456789abcdef")
+    folded = world.take(event("a", T, C), event("b", T, null), event("c", T, stranger), event("d", T, C))
+    assert [(letter.message_id, letter.reason) for letter in folded.dead] == [
+        ("b", NO_IDENTIFIER),
+        ("c", NO_IDENTIFIER),
+    ]
+    assert folded.events.ids == ("a", "d")
+
+
+def test_a_repeated_message_id_counts_once() -> None:
+    world = World()
+    first = world.take(event("a", T, C), event("a", T + 1, D), update("u", T, X, attributes={"city": "Kyiv"}))
+    again = world.take(event("a", T, C), event("b", T, C), update("u", T, X, attributes={"city": "Lviv"}))
+    assert (first.events.ids, again.events.ids) == (("a",), ("b",))
+    assert (first.duplicates, again.duplicates) == (1, 2)
+    assert again.facts == ()
+
+
+def test_an_id_is_new_after_the_horizon_and_an_order_never() -> None:
+    world = World()
+    order = "order:7:completed"
+    world.take(event("a", T, C), event(order, T, C, type_="order_completed"))
+    later = T + 7 * DAY_US + DAY_US // 24
+    folded = world.take(
+        event("a", T, C, received_us=later), event(order, T, C, received_us=later, type_="order_completed")
+    )
+    assert folded.events.ids == ("a",)
+
+
+def test_the_first_value_fixes_the_kind_of_an_attribute() -> None:
+    world = World()
+    world.take(update("u", T, X, attributes={"score": DecimalUnits(5), "level": 3, "tags": ()}))
+    folded = world.take(
+        update("v", T, X, attributes={"score": 2, "level": DecimalUnits(1), "age": "old", "tags": ("a",), "city": None})
+    )
+    assert [fact for fact in folded.facts if isinstance(fact, AttributeWrite)][1:] == [
+        AttributeWrite(1, "score", DecimalUnits(20_000), T, False, 0),
+        AttributeWrite(1, "tags", ("a",), T, False, 0),
+        AttributeWrite(1, "city", None, T, False, 0),
+    ]
+    assert [(letter.reason, letter.detail) for letter in folded.dead] == [
+        (KIND_MISMATCH, "attribute 'level' is of kind INTEGER, this value of kind DECIMAL"),
+        (KIND_MISMATCH, "attribute 'age' is of kind INTEGER, this value of kind TEXT"),
+    ]
+
+
+def test_an_event_shows_a_new_address_as_an_attribute_only_where_there_is_none() -> None:
+    world = World()
+    assert world.facts(event("a", T, X, E, flags=IMPORTED))[1:] == (
+        AttributeWrite(1, "external_id", "x", T, True, 0),
+        AttributeWrite(1, "email", "e@example.com", T, True, 0),
+    )
+    assert world.facts(event("b", T + 1, X, F)) == ()
+    assert world.profile(1).addresses("email")
+
+
+def test_products_pass_by_the_vocabulary() -> None:
+    folded = World().take(product("p", "1", {"price": 12, "stock": "many"}), product("q", "2", {}))
+    assert folded.facts == (
+        ProductState("1", {"price": DecimalUnits(120_000)}, T, 0),
+        ProductState("2", {}, T, 0),
+    )
+    assert [letter.reason for letter in folded.dead] == [KIND_MISMATCH]
+
+
+def test_a_shared_cookie_stops_at_the_limit() -> None:
+    world = World(rules=IdentityRules(moves_limit=100))
+    for start in range(0, 10_000, 500):
+        emails = [Identifier("email", f"{n}@example.com") for n in range(start, start + 500)]
+        world.take(*(event(f"m{one.value}", T + n, one, C) for n, one in enumerate(emails, start)))
+    people = world.people()
+    assert len(people) == 10_000
+    assert sum(C in person.identifiers for person in people) == 100
+    assert world.contacts_of() == list(range(1, 10_001))
+    link = world.links[C]
+    assert isinstance(link, tuple)
+    assert len(link) == 100
+    assert world.take(event("last", T + 20_000, C)).events.contacts is not None
+    assert world.contacts_of()[-1] == 100
+
+
+def test_limits_of_emails_and_cookies() -> None:
+    world = World()
+    world.take(*(event(f"e{n}", T, X, Identifier("email", f"{n}@example.com")) for n in range(9)))
+    world.take(*(event(f"c{n}", T, X, Identifier("anonymous_id", f"c{n}")) for n in range(120)))
+    [person] = world.people()
+    kinds = [one.kind for one in person.identifiers]
+    assert (kinds.count("email"), kinds.count("anonymous_id"), kinds.count("external_id")) == (5, 100, 1)
+    assert set(world.contacts_of()) == {1}
+
+
+def test_a_fold_that_failed_leaves_no_trace() -> None:
+    world = World()
+    world.take(update("u", T, X, E, attributes={"city": "Kyiv"}))
+    before = (dict(world.state.links), world.state.profile(1), world.state.kinds, world.state.next_contact)
+    steps = world.folding.fold(
+        batch_of(9, [event("a", T, X, F), event("b", T, D), update("v", T, P, X, attributes={"shoe": 42})])
+    )
+    for wanted in steps:
+        world._load(wanted)
+    world.state.roll_back()
+    assert world.state.links.items() >= before[0].items()
+    assert {one for one, link in world.state.links.items() if link is not None} == set(before[0])
+    assert (world.state.profile(1), world.state.kinds, world.state.next_contact) == before[1:]
+    assert world.state.changes().profiles == {}
+
+
+def test_what_is_in_memory_makes_no_difference() -> None:
+    items = [
+        [event("a", T, C), update("u", T, X, E)],
+        [event("b", T, E, C), event("c", T, D)],
+        [update("v", T + 1, P, D), event("d", T, P, X)],
+        [event("e", T, D), event("order:1:completed", T, D), event("order:1:completed", T, D)],
+    ]
+    one, other = World(), World(forgetful=True)
+    for batch in items:
+        first, second = one.take(*batch), other.take(*batch)
+        assert first.facts == second.facts
+    assert one.rows == other.rows
+    assert one.links == other.links
+    assert one.contacts_of() == other.contacts_of()
+    assert other.asked > one.asked

@@ -1,0 +1,73 @@
+"""Waves: one step per contact, the order of the log kept, an item's changes together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from core.events.columns import IMPORTED, Event, EventColumns, EventColumnsBuilder
+from core.events.facts import AttributeWrite, ContactState, Merge, ProductState
+from core.segments.changes import Cause
+from core.segments.waves import Wave, waves
+
+
+def columns(*rows: tuple[int, str, int]) -> EventColumns:
+    builder = EventColumnsBuilder()
+    for number, (_, kind, flags) in enumerate(rows):
+        builder.add(Event(f"e{number}", kind, 100 + number, 100, flags=flags))
+    return replace(builder.build(), contacts=np.array([contact for contact, _, _ in rows], np.uint32))
+
+
+def shape(found: list[Wave]) -> list[tuple[list[int], list[int]]]:
+    return [(wave.event_rows, sorted(wave.steps)) for wave in found]
+
+
+def test_events_of_one_contact_stand_in_waves_of_their_own() -> None:
+    found = list(waves(columns((1, "a", 0), (2, "a", 0), (1, "b", 0), (1, "c", 0)), ()))
+    assert shape(found) == [([0, 1], [1, 2]), ([2], [1]), ([3], [1])]
+    assert [wave.steps[1].witness for wave in found] == ["e0", "e2", "e3"]
+
+
+def test_an_event_that_makes_its_contact_is_one_step() -> None:
+    state = ContactState(5, "k", False, 0, 100, 0)
+    found = list(waves(columns((5, "a", 0)), (state,)))
+    assert shape(found) == [([0], [5])]
+    assert found[0].facts == [state]
+    assert found[0].steps[5].cause is Cause.EVENT
+
+
+def test_the_changes_of_one_item_are_one_step_and_those_of_the_next_another() -> None:
+    facts = (
+        AttributeWrite(3, "a", "x", 10, False, 0),
+        AttributeWrite(3, "b", "x", 10, False, 0),
+        AttributeWrite(3, "a", "y", 20, False, 0),
+    )
+    found = list(waves(columns(), facts))
+    assert [len(wave.facts) for wave in found] == [2, 1]
+
+
+def test_a_merge_is_a_step_of_both() -> None:
+    found = list(waves(columns((1, "a", 0), (2, "a", 0)), (Merge(1, 2, 2),)))
+    assert shape(found) == [([0, 1], [1, 2]), ([], [1, 2])]
+    assert {step.cause for step in found[1].steps.values()} == {Cause.MERGE}
+
+
+def test_history_is_told_apart() -> None:
+    found = list(waves(columns((1, "a", IMPORTED), (2, "a", 0)), (AttributeWrite(3, "a", "x", 10, True, 0),)))
+    assert {contact: step.cause for contact, step in found[0].steps.items()} == {
+        1: Cause.IMPORT,
+        2: Cause.EVENT,
+        3: Cause.IMPORT,
+    }
+
+
+def test_the_catalogue_stands_between_what_was_before_and_after() -> None:
+    product = ProductState("p", {"stock": 1}, 5, 1)
+    found = list(waves(columns((1, "a", 0), (2, "a", 0)), (product,)))
+    assert [wave.event_rows for wave in found] == [[0], [], [1]]
+    assert found[1].facts == [product]
+
+
+def test_an_empty_entry_has_no_wave() -> None:
+    assert list(waves(columns(), ())) == []

@@ -83,10 +83,8 @@ def check_person(raw: RawPerson, new_id: str, received_at_us: int, usable: Usabl
     occurred_at_us = check_occurred(raw.occurred, raw.occurred_path, received_at_us, report)
     attributes = check_attributes(raw.attributes, report)
     traits_path = raw.attributes[0][1] if raw.attributes else ""
-    told = [*raw.identifiers]
-    for kind in _ADDRESSES:
-        if isinstance(attributes.get(kind), str):
-            told.append((f"{traits_path}.{kind}", kind, attributes.pop(kind)))
+    named = [kind for kind in _ADDRESSES if isinstance(attributes.get(kind), str)]
+    told = [*raw.identifiers, *((f"{traits_path}.{kind}", kind, attributes.pop(kind)) for kind in named)]
     if attributes.pop("external_id", None) is not None:
         report.note(f"{traits_path}.external_id", "left out: an external id is told as an identifier")
     identifiers = check_identifiers(told, usable, report)

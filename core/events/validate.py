@@ -110,7 +110,7 @@ def check_type(value: object, path: str, report: Report) -> str:
     if value is None or value == "":
         report.bad(path, Bad(NO_TYPE, "an event needs a name"))
         return ""
-    name = clean_name(value) if isinstance(value, str) else Bad(WRONG_TYPE, "must be a text")
+    name = clean_name(value) if isinstance(value, str) else value if isinstance(value, Bad) else wrong(Kind.TEXT)
     if isinstance(name, Bad):
         report.bad(path, name)
         return ""

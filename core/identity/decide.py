@@ -54,20 +54,16 @@ class _Person:
             for kind, count in counts.items()
         )
 
-    def add(self, identifier: Identifier) -> bool:
+    def add(self, identifier: Identifier) -> None:
         """Link `identifier`, if the limit of its kind leaves room."""
-        if identifier.kind == CONTACT_KEY or not self.fits(frozenset((identifier,))):
-            return False
-        self.identifiers.add(identifier)
-        self.links.append(identifier)
-        return True
+        if identifier.kind != CONTACT_KEY and self.fits(frozenset((identifier,))):
+            self.identifiers.add(identifier)
+            self.links.append(identifier)
 
-    def join(self, contact: int, identifiers: frozenset[Identifier]) -> bool:
+    def join(self, contact: int, identifiers: frozenset[Identifier]) -> None:
         """Become one with `contact`, unless a limit (one external id!) forbids it."""
-        if contact in self.parts:
-            return True
-        if not self.fits(identifiers):
-            return False
+        if contact in self.parts or not self.fits(identifiers):
+            return
         self.parts.add(contact)
         if self.contact is None:
             self.contact = contact
@@ -76,7 +72,6 @@ class _Person:
             self.merges.append((survivor, loser))
             self.contact = survivor
         self.identifiers |= identifiers
-        return True
 
     def _survivor(self, other: int, identifiers: frozenset[Identifier]) -> tuple[int, int]:
         assert self.contact is not None

@@ -13,7 +13,7 @@ from core.index.chunked import ChunkedColumn, FrozenColumn
 
 #: `earliest` of a contact that is in no answer: never heard of, merged away or erased.
 NEVER_US = 2**63 - 1
-_ITSELF, _ERASED = -1, -2
+_ITSELF, ERASED = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ContactView:
         if len(parts) == 0:
             return parts
         target = self.forward.take(parts)
-        kept = target != _ERASED
+        kept = target != ERASED
         whole: NDArray[np.uint32] = np.where(target >= 0, target, parts)[kept].astype(np.uint32)
         return whole
 
@@ -72,7 +72,7 @@ class Moves:
         if not self._any_ever or len(contacts) == 0:
             return contacts, np.ones(len(contacts), np.bool_)
         target = self._forward.get(contacts)
-        return np.where(target >= 0, target, contacts).astype(np.uint32), target != _ERASED
+        return np.where(target >= 0, target, contacts).astype(np.uint32), target != ERASED
 
 
 class ContactTable:
@@ -135,7 +135,8 @@ class ContactTable:
         self._pairs = None
 
     def erase(self, contact: int) -> None:
-        """`contact` and all its parts leave for ever, with their keys."""
+        """`contact` and all its parts leave for ever. Their keys, which are opaque, stay until the next start
+        from a snapshot, because readers of earlier roots share them."""
         self.grow(contact + 1)
         gone = self.parts_of(contact)
         for part in gone:
@@ -143,10 +144,8 @@ class ContactTable:
             self._loser_of.pop(part, None)
             self._states.pop(part, None)
             self._fresh.add(part)
-            self.numbers.pop(self.keys[part], None)
-            self.keys[part] = ""
         self._parts.pop(contact, None)
-        self._forward.set(np.array(gone), _ERASED)
+        self._forward.set(np.array(gone), ERASED)
         self._earliest.set(np.array(gone), NEVER_US)
         self._pairs = None
 
@@ -219,7 +218,7 @@ class ContactTable:
         self._known.set(rows, known)
         self._reachable.set(rows, reachable)
         self._forward.set(rows, forward)
-        self._erased = set(np.flatnonzero(forward == _ERASED).tolist())
+        self._erased = set(np.flatnonzero(forward == ERASED).tolist())
         for loser in np.flatnonzero(forward >= 0).tolist():
             survivor = int(forward[loser])
             self._loser_of[loser] = survivor

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.index.contacts import ERASED, NEVER_US
 from core.index.event_run import EventRun
 from core.index.interner import ListView
 from core.index.root import Root
@@ -54,7 +55,8 @@ class _Lane:
 
     def _contacts(self) -> int:
         view = self._root.contacts
-        heard = np.flatnonzero((self._keys != self._word(b"")) | (view.earliest.all() != 2**63 - 1))
+        named = (self._keys != self._word(b"")) & (view.forward.all() != ERASED)
+        heard = np.flatnonzero(named | (view.earliest.all() != NEVER_US))
         forward = view.forward.all()[heard]
         survivors = np.where(forward >= 0, self._keys[np.maximum(forward, 0)], forward.astype(np.uint64))
         return _sum(

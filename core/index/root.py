@@ -74,14 +74,16 @@ class Root:
         return ContactSet.from_mask((self.contacts.reachable.all() & np.uint8(channels)) != 0)
 
     def key_of(self, contact: int) -> str:
-        """The public id of a contact; "" where none was told or the contact was erased."""
+        """The public id of a contact that is in an answer of this root; "" where none was told."""
         return self.keys[contact]
 
     def number_of(self, key: str) -> int | None:
-        """The number of the contact with this public id, or None. A merged contact keeps its own number; see
-        `survivor_of`."""
+        """The number of the contact with this public id; None where there is none or it was erased. A merged contact
+        keeps its own number; see `survivor_of`."""
         number = self.numbers.get(key)
-        return number if number is not None and number < self.contact_count else None
+        if number is None or number >= self.contact_count or self.survivor_of(number) is None:
+            return None
+        return number
 
     def survivor_of(self, contact: int) -> int | None:
         """The contact that `contact`'s facts belong to now: itself, its survivor, or None where it was erased."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.errors import CdpError, Code
 from core.events.columns import MACHINE
+from core.index.contacts import ERASED
 from core.index.dictionary import TextDictionary
 from core.index.event_run import EventRun
 from core.index.index import Index
@@ -105,7 +106,9 @@ def _content(root: Root) -> Iterator[tuple[Section, list[NDArray[np.uint32]]]]:
         "reachable": view.reachable.all(),
         "forward": view.forward.all(),
     }
-    yield pack(_CONTACTS, {**arrays, **pack_texts(root.keys[: view.count])}), []
+    erased = (view.forward.all() == ERASED).tolist()
+    keys = ["" if gone else key for key, gone in zip(root.keys, erased, strict=False)]
+    yield pack(_CONTACTS, {**arrays, **pack_texts(keys)}), []
     runs = {name: step_run(steps.runs) for name, steps in root.attributes.items() if steps.runs}
     for kind, name, lists in (
         (Kind.TEXT_LIST, _TEXT_LISTS, root.text_lists),

@@ -91,7 +91,7 @@ class Worker:
             await self._refuse(record, error.reason, error.message)
             return
         record = record.moved(begin(record.delivery, answer.address))
-        pass
+        await self._surely(lambda: self._state.put([record], links=prepared.links))
         failpoint("channel.sending")
         # The state, an unsubscribe or a switch may have changed while we rendered and committed: ask again, and let
         # nothing come between this answer and the call.

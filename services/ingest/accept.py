@@ -30,7 +30,7 @@ from core.events.validate import (
 )
 from core.identity.normalise import normalised
 from core.identity.rules import IdentityRules
-from core.schema import Kind
+from core.schema import Kind, Scalar
 from services.ingest.convert import occurred, person_to_fact, plain_fields, product_to_fact
 from services.ingest.writer import BatchWriter
 
@@ -125,16 +125,17 @@ def take_event(writer: BatchWriter, event: ingest_pb2.Event, now_us: int) -> Out
         items_path="event.items",
         flags=flags,
     )
-    return take_raw_event(writer, raw, now_us)
+    return take_raw_event(writer, raw, now_us, Report(), {})
 
 
-def take_raw_event(writer: BatchWriter, raw: RawEvent, now_us: int) -> Outcome:
-    """An event of any source."""
-    report = Report()
+def take_raw_event(
+    writer: BatchWriter, raw: RawEvent, now_us: int, report: Report, told: Mapping[str, Scalar]
+) -> Outcome:
+    """An event of any source. `report` may hold problems already; `told` are parameters of the platform's own."""
     event = check_event(raw, new_id(), now_us, usable, report)
     if event is None:
         return Outcome("", report.refusal())
-    event = _as_order_status(event)
+    event = _as_order_status(replace(event, params={**event.params, **told}) if told else event)
     writer.add(event)
     return Outcome(event.id, notes=tuple(report.notes))
 
@@ -196,12 +197,11 @@ def take_person(writer: BatchWriter, person: ingest_pb2.Person, now_us: int) -> 
         lists=tuple((f"person.lists[{i}].list", one.list, one.member) for i, one in enumerate(person.lists)),
         imported=person.imported,
     )
-    return take_raw_person(writer, raw, now_us)
+    return take_raw_person(writer, raw, now_us, Report())
 
 
-def take_raw_person(writer: BatchWriter, raw: RawPerson, now_us: int) -> Outcome:
-    """A person of any source."""
-    report = Report()
+def take_raw_person(writer: BatchWriter, raw: RawPerson, now_us: int, report: Report) -> Outcome:
+    """A person of any source. `report` may hold problems already."""
     person = check_person(raw, new_id(), now_us, usable, report)
     if person is None:
         return Outcome("", report.refusal())
@@ -225,7 +225,7 @@ def take_link(writer: BatchWriter, link: ingest_pb2.Link, now_us: int) -> Outcom
         ),
         attributes=(),
     )
-    return take_raw_person(writer, raw, now_us)
+    return take_raw_person(writer, raw, now_us, Report())
 
 
 def take_product(writer: BatchWriter, product: facts_pb2.Product, now_us: int, path: str = "product.") -> Outcome:

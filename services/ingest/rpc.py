@@ -143,7 +143,8 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
     async def _shared(
         self, batcher: Batcher, items: Sequence[Item], take: Callable[[BatchWriter, Item, int], Outcome]
     ) -> tuple[list[pb.ItemResult], int]:
-        results, entries = [], {}
+        results: list[pb.ItemResult] = []
+        entries: dict[asyncio.Future[int], None] = {}
         for item in items:
             size_bytes = item.ByteSize()
             outcome = take(batcher.writer(size_bytes), item, self._clock.now_us())

@@ -28,6 +28,8 @@ _LOG = get_logger(__name__)
 
 _DUE_AT_ONCE = 256
 _PARALLEL = 32
+#: Our clock is ahead of the engine's: the same question has an answer a little later.
+_AHEAD = "AS_OF_IN_FUTURE"
 
 
 @dataclass(slots=True)
@@ -117,7 +119,7 @@ class Driver:
                 try:
                     happened = await self._do(run, command)
                 except CdpError as error:
-                    if error.code is not Code.INVALID:
+                    if error.code is not Code.INVALID or error.reason == _AHEAD:
                         self._try_again(run, error)
                         return
                     _LOG.warning("run failed", run=run_id, scenario=run.scenario, reason=error.reason)

@@ -16,9 +16,11 @@ import pytest
 from cdp.channel.v1 import channel_pb2
 from cdp.facts.v1 import facts_pb2
 from core.clock import SECOND_US
-from core.delivery.outbox import MAXIMUM_ATTEMPTS
+from core.delivery.outbox import MAXIMUM_ATTEMPTS, State
 from core.errors import CdpError
-from tests.unit.channel.world import World, a_world, outgoing, soon
+from core.eventlog.protocol import Commit
+from services.channel.record import decode
+from tests.unit.channel.world import NO_CONTEXT, World, a_world, outgoing, soon
 
 
 @pytest.fixture
@@ -153,6 +155,21 @@ async def test_brakes_hold_until_lifted(world: World) -> None:
     await world.until("m3", "accepted")
 
 
+@pytest.mark.parametrize("kind", ["promo", "transactional"])
+async def test_a_switch_that_falls_while_a_message_is_being_prepared_still_stops_it(world: World, kind: str) -> None:
+    async def kill(commit: Commit) -> None:
+        rows = [row for write in commit.writes if write.table == "outbox" for row in write.put.values()]
+        if any(decode(row).delivery.state is State.SENDING for row in rows):
+            world.log.before = None
+            await world.set(killed_channels=["email"])
+
+    world.log.before = kill
+    await world.send(outgoing("m1", kind=kind))
+    assert (await world.until("m1", "refused")).reason == "CHANNEL_KILLED"
+    assert world.log.before is None
+    assert world.mailbox.mails == []
+
+
 async def test_4xx_is_tried_again_with_the_same_message_id(world: World) -> None:
     world.mailbox.script = ["451 later", "250 ok", "250 ok"]
     await world.send(outgoing("m1"))
@@ -248,7 +265,7 @@ async def test_listing_is_newest_first_and_by_state(world: World) -> None:
         token = ""
         while True:
             page = await world.rpc.ListMessages(
-                channel_pb2.ListMessagesRequest(page_size=size, page_token=token, state=state), None
+                channel_pb2.ListMessagesRequest(page_size=size, page_token=token, state=state), NO_CONTEXT
             )
             found += [one.message.id for one in page.messages]
             token = page.next_page_token
@@ -262,7 +279,7 @@ async def test_listing_is_newest_first_and_by_state(world: World) -> None:
         await world.stop()
         await world.start()
     with pytest.raises(CdpError) as caught:
-        await world.rpc.ListMessages(channel_pb2.ListMessagesRequest(page_token="x"), None)
+        await world.rpc.ListMessages(channel_pb2.ListMessagesRequest(page_token="x"), NO_CONTEXT)
     assert caught.value.reason == "BAD_PAGE_TOKEN"
 
 
@@ -270,7 +287,7 @@ async def test_definitions_have_versions_and_an_audit_and_hide_the_secret(world:
     await world.set(webhook_secret="s3cret", webhook_url="https://hooks.example/")
     await world.set(webhook_url="https://hooks.example/")
     assert world.shard.state.settings.webhook_secret == "s3cret"
-    shown = (await world.rpc.GetSettings(channel_pb2.GetSettingsRequest(), None)).settings
+    shown = (await world.rpc.GetSettings(channel_pb2.GetSettingsRequest(), NO_CONTEXT)).settings
     assert shown.webhook_secret == ""
     with pytest.raises(CdpError) as caught:
         await world.set(etag="old")
@@ -279,20 +296,20 @@ async def test_definitions_have_versions_and_an_audit_and_hide_the_secret(world:
         await world.set(killed_channels=["pigeon"], webhook_url="ftp://x")
     assert {one.path for one in caught.value.violations} == {"settings.killed_channels[0]", "settings.webhook_url"}
     await world.save_template(subject="Second")
-    versions = await world.rpc.ListTemplateVersions(channel_pb2.ListTemplateVersionsRequest(name="hello"), None)
+    versions = await world.rpc.ListTemplateVersions(channel_pb2.ListTemplateVersionsRequest(name="hello"), NO_CONTEXT)
     assert [(one.revision.version, one.subject) for one in versions.versions] == [
         (2, "Second"),
         (1, "Hi {{ contact.first_name }}"),
     ]
-    await world.rpc.DeleteTemplate(channel_pb2.DeleteTemplateRequest(name="hello"), None)
+    await world.rpc.DeleteTemplate(channel_pb2.DeleteTemplateRequest(name="hello"), NO_CONTEXT)
     with pytest.raises(CdpError) as caught:
-        await world.rpc.GetTemplate(channel_pb2.GetTemplateRequest(name="hello"), None)
+        await world.rpc.GetTemplate(channel_pb2.GetTemplateRequest(name="hello"), NO_CONTEXT)
     assert caught.value.reason == "NO_SUCH_TEMPLATE"
     found: list[tuple[str, str, int]] = []
     token = ""
     while True:
         page = await world.rpc.ListAuditRecords(
-            channel_pb2.ListAuditRecordsRequest(page_size=2, page_token=token), None
+            channel_pb2.ListAuditRecordsRequest(page_size=2, page_token=token), NO_CONTEXT
         )
         found += [(one.kind, one.action, one.version) for one in page.records]
         token = page.next_page_token

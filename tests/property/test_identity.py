@@ -108,9 +108,9 @@ def _expected(items: Sequence[Item]) -> Digest:
     """The same from plain dicts: identifiers in one fact are one person, and everything else follows."""
     groups: list[set[Identifier]] = []
     for item in items:
-        merged = set(_identifiers(item))
-        groups = [group for group in groups if not (group & merged and merged.update(group) is None)]
-        groups.append(merged)
+        named = set(_identifiers(item))
+        touched = [group for group in groups if group & named]
+        groups = [group for group in groups if not group & named] + [named.union(*touched)]
     people = set()
     for group in groups:
         mine = sorted((item for item in items if group & set(_identifiers(item))), key=lambda item: item.occurred_at_us)

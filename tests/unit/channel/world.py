@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +35,8 @@ NOW_US = 1_800_000_000_000_000
 WORKSPACE = Workspace("w1", "Shop", "America/New_York", "USD", 7, 0)
 KEY = b"t" * 32
 PUBLIC = "https://t.shop.example"
+#: Our handlers ask nothing of the context.
+NO_CONTEXT: Any = None
 
 
 class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServiceServicer):
@@ -120,15 +122,19 @@ class Mailbox:
 
 
 class WatchedLog(MemoryLog):
-    """A memory log that wakes who waits after every commit, and that fails commits while `away`."""
+    """A memory log that wakes who waits after every commit, that fails commits while `away`, and that runs `before`
+    in front of the next one."""
 
     def __init__(self, clock: ManualClock, waiter: LoopWaiter) -> None:
         super().__init__(clock, waiter)
         self.waiter = waiter
         self.away = False
+        self.before: Callable[[Commit], Awaitable[None]] | None = None
 
     async def commit(self, partition: Partition, fence: Fence, commit: Commit) -> Committed:
         """See EventLog."""
+        if self.before is not None:
+            await self.before(commit)
         if self.away:
             self.waiter.wake()
             raise unavailable("LOG_UNAVAILABLE", "away", 0.01)
@@ -205,21 +211,23 @@ class World:
         """A template, email unless said otherwise."""
         known = {"channel": "email", "subject": "Hi {{ contact.first_name }}", "body_text": "Hello", **fields}
         await self.rpc.SaveTemplate(
-            channel_pb2.SaveTemplateRequest(name=name, template=channel_pb2.Template(**known)), None
+            channel_pb2.SaveTemplateRequest(name=name, template=channel_pb2.Template(**known)), NO_CONTEXT
         )
 
     async def set(self, **fields: Any) -> None:
         """Settings, live and with a sender unless said otherwise."""
         known = {"live": True, "from": "Shop <shop@shop.example>", **fields}
-        await self.rpc.UpdateSettings(channel_pb2.UpdateSettingsRequest(settings=channel_pb2.Settings(**known)), None)
+        await self.rpc.UpdateSettings(
+            channel_pb2.UpdateSettingsRequest(settings=channel_pb2.Settings(**known)), NO_CONTEXT
+        )
 
     async def send(self, *messages: channel_pb2.OutgoingMessage) -> list[channel_pb2.SendResult]:
         """Hand messages over."""
-        return list((await self.rpc.Send(channel_pb2.SendRequest(messages=messages), None)).results)
+        return list((await self.rpc.Send(channel_pb2.SendRequest(messages=messages), NO_CONTEXT)).results)
 
     async def message(self, message_id: str) -> channel_pb2.Message:
         """What the outbox says of a message."""
-        return (await self.rpc.GetMessage(channel_pb2.GetMessageRequest(id=message_id), None)).message
+        return (await self.rpc.GetMessage(channel_pb2.GetMessageRequest(id=message_id), NO_CONTEXT)).message
 
     async def until(self, message_id: str, *states: str, timeout_s: float = 10.0) -> channel_pb2.Message:
         """The message once it is in one of the states."""
@@ -257,7 +265,7 @@ def outgoing(message_id: str, contact: int = 1, **fields: Any) -> channel_pb2.Ou
 async def a_world() -> AsyncIterator[World]:
     """A world with a running shard, template "hello", live settings and contact 1 who agreed to email."""
     CALLER.set(Caller(WORKSPACE, Scope.ADMIN, "k1", "tester"))
-    peers = Peers()
+    peers = Peers()  # type: ignore[abstract]
     server = grpc.aio.server()
     profile_pb2_grpc.add_ProfileServiceServicer_to_server(peers, server)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(peers, server)

@@ -8,7 +8,7 @@ from core.identity.rules import IdentityRules
 from core.profile.fold import KIND_MISMATCH, NO_IDENTIFIER
 from core.profile.profile import new_key
 from core.schema import DecimalUnits
-from tests.unit.profile.people import DAY_US, C, D, E, F, P, T, World, X, Y, batch_of, event, product, update
+from tests.unit.profile.people import DAY_US, C, D, E, F, Item, P, T, World, X, Y, batch_of, event, product, update
 
 K1, K2 = new_key("w", 1, 1), new_key("w", 2, 2)
 
@@ -225,7 +225,7 @@ def test_a_fold_that_failed_leaves_no_trace() -> None:
 
 
 def test_what_is_in_memory_makes_no_difference() -> None:
-    items = [
+    items: list[list[Item]] = [
         [event("a", T, C), update("u", T, X, E)],
         [event("b", T, E, C), event("c", T, D)],
         [update("v", T + 1, P, D), event("d", T, P, X)],

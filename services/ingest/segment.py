@@ -1,0 +1,198 @@
+"""Calls of the Segment specification (Segment and RudderStack SDKs) -> raw items.
+
+`occurred_at = received_at - (sent_at - original_timestamp)`: the clock of the device is not trusted, the time that
+passed on it is. All four are kept: occurred and received as such, the other two as the parameters `_original_at` and
+`_sent_at` of the event. A `previousId` of an alias is an anonymous id: two ids of known people never merge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from core.errors import Violation
+from core.events.canonical import CONTEXT_PARAMS, IDENTIFIER_PATHS
+from core.events.checks import BAD_TIME, Bad, clean_instant, instant_from_text
+from core.events.coerce import wrong
+from core.events.persons import RawPerson
+from core.events.validate import NO_TYPE, RawEvent, Report
+from core.schema import Instant, Kind
+from services.ingest.accept import Outcome, refused, take_raw_event, take_raw_person
+from services.ingest.writer import BatchWriter
+
+ORIGINAL_AT = "_original_at"
+SENT_AT = "_sent_at"
+
+_LINES = ("products", "items")
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What all items of one request share. `sent_at` is the request's; an item may have its own."""
+
+    received_at_us: int
+    sent_at: object = None
+    anonymous_id: object = None
+
+
+@dataclass(slots=True)
+class _Call:
+    item: Mapping[str, object]
+    path: str
+    sending: Sending
+    report: Report = field(default_factory=Report)
+
+    def at(self, path: str) -> str:
+        return f"{self.path}{path}"
+
+    def object(self, key: str) -> Mapping[str, object]:
+        value = self.item.get(key)
+        if value is None:
+            return {}
+        if isinstance(value, Mapping):
+            return value
+        self.report.bad(self.at(key), value if isinstance(value, Bad) else wrong(Kind.OBJECT_LIST))
+        return {}
+
+    def dig(self, path: str) -> object:
+        value: object = self.item
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    def identifiers(self) -> list[tuple[str, str, object]]:
+        found = [(self.at(path), kind, self.dig(path)) for path, kind in IDENTIFIER_PATHS.items()]
+        if self.sending.anonymous_id is not None and self.item.get("anonymousId") is None:
+            found.append(("header anonymousid", "anonymous_id", self.sending.anonymous_id))
+        return found
+
+    def times(self) -> tuple[object, dict[str, Instant]]:
+        """When it happened (None: now), and what was told."""
+        original_path = "originalTimestamp" if self.item.get("originalTimestamp") is not None else "timestamp"
+        original = self._time(self.item.get(original_path))
+        if original is None or isinstance(original, Bad):
+            return original, {}
+        sent = self._time(self.item.get("sentAt", self.sending.sent_at))
+        if isinstance(sent, Bad):
+            self.report.note("sentAt", f"left out: {sent.description}")
+        if not isinstance(sent, Instant):
+            return original, {ORIGINAL_AT: original}
+        occurred = clean_instant(self.sending.received_at_us - (sent.us - original.us))
+        return occurred, {ORIGINAL_AT: original, SENT_AT: sent}
+
+    @staticmethod
+    def _time(value: object) -> Instant | Bad | None:
+        if value is None or isinstance(value, Bad):
+            return value
+        if not isinstance(value, str):
+            return Bad(BAD_TIME, "must be a text like 2026-11-22T10:15:00Z")
+        return instant_from_text(value)
+
+    def context_params(self) -> dict[str, object]:
+        found = {name: self.dig(f"context.{path}") for path, name in CONTEXT_PARAMS.items()}
+        return {name: value for name, value in found.items() if isinstance(value, str | int | Decimal)}
+
+
+def take_call(writer: BatchWriter, item: object, kind: str | None, path: str, sending: Sending) -> Outcome:
+    """One call; `kind` is that of the endpoint, None in a batch, where each item tells its own."""
+    if not isinstance(item, Mapping):
+        bad = item if isinstance(item, Bad) else wrong(Kind.OBJECT_LIST)
+        return refused(bad.reason, path.rstrip("."), "must be an object")
+    call = _Call(item, path, sending)
+    told = kind if kind is not None else item.get("type")
+    take = _KINDS.get(told) if isinstance(told, str) else None
+    if take is None:
+        return refused(NO_TYPE, call.at("type"), f"must be one of {', '.join(_KINDS)}")
+    return take(writer, call)
+
+
+def _track(writer: BatchWriter, call: _Call) -> Outcome:
+    return _event(writer, call, call.item.get("event"), "event", {})
+
+
+def _page(writer: BatchWriter, call: _Call) -> Outcome:
+    return _event(writer, call, "page", "type", _named(call))
+
+
+def _screen(writer: BatchWriter, call: _Call) -> Outcome:
+    return _event(writer, call, "screen", "type", _named(call))
+
+
+def _named(call: _Call) -> dict[str, object]:
+    return {key: call.item[key] for key in ("name", "category") if call.item.get(key) is not None}
+
+
+def _event(writer: BatchWriter, call: _Call, type_: object, type_path: str, named: Mapping[str, object]) -> Outcome:
+    properties = call.object("properties")
+    lines = next((key for key in _LINES if isinstance(properties.get(key), list)), _LINES[0])
+    occurred, told = call.times()
+    raw = RawEvent(
+        type=type_,
+        type_path=call.at(type_path),
+        message_id=call.item.get("messageId"),
+        message_id_path=call.at("messageId"),
+        occurred=occurred,
+        occurred_path=call.at("timestamp"),
+        identifiers=call.identifiers(),
+        params=(
+            ({key: value for key, value in properties.items() if key != lines}, call.at("properties")),
+            (named, call.path.rstrip(".")),
+            (call.context_params(), call.at("context")),
+        ),
+        items=properties.get(lines),
+        items_path=call.at(f"properties.{lines}"),
+    )
+    return take_raw_event(writer, raw, call.sending.received_at_us, call.report, told)
+
+
+def _identify(writer: BatchWriter, call: _Call) -> Outcome:
+    context_traits = call.dig("context.traits")
+    traits = [(call.object("traits"), call.at("traits"))]
+    if isinstance(context_traits, Mapping):
+        traits.append((context_traits, call.at("context.traits")))
+    return _person(writer, call, tuple(traits), call.identifiers())
+
+
+def _group(writer: BatchWriter, call: _Call) -> Outcome:
+    group = {"group_id": call.item.get("groupId"), "group": call.object("traits")}
+    return _person(writer, call, ((group, call.at("traits")),), call.identifiers()[:2])
+
+
+def _alias(writer: BatchWriter, call: _Call) -> Outcome:
+    pair: list[tuple[str, str, object]] = [
+        (call.at("userId"), "external_id", call.item.get("userId")),
+        (call.at("previousId"), "anonymous_id", call.item.get("previousId")),
+    ]
+    missing = next((path for path, _, value in pair if value is None), None)
+    if missing is not None:
+        call.report.problems.append(("NO_IDENTIFIER", Violation(missing, "an alias needs both ids")))
+    return _person(writer, call, (), pair)
+
+
+def _person(
+    writer: BatchWriter,
+    call: _Call,
+    attributes: tuple[tuple[Mapping[str, object], str], ...],
+    identifiers: list[tuple[str, str, object]],
+) -> Outcome:
+    occurred, _ = call.times()
+    raw = RawPerson(
+        message_id=call.item.get("messageId"),
+        message_id_path=call.at("messageId"),
+        occurred=occurred,
+        occurred_path=call.at("timestamp"),
+        identifiers=identifiers,
+        attributes=attributes,
+    )
+    return take_raw_person(writer, raw, call.sending.received_at_us, call.report)
+
+
+_KINDS: Mapping[str, Callable[[BatchWriter, _Call], Outcome]] = {
+    "track": _track,
+    "identify": _identify,
+    "page": _page,
+    "screen": _screen,
+    "group": _group,
+    "alias": _alias,
+}

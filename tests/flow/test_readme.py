@@ -1,0 +1,39 @@
+"""The README's examples say who is in them; here they are run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from core.index.index import Index
+from core.query.bind import bind
+from core.query.execute import evaluate
+from core.query.format import format_rule
+from core.query.parse import parse
+from core.segments.vocabulary import names_of
+from tests.cast import NOW_US, PEOPLE, ZONE, batch
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+EXAMPLES = re.findall(r"```segment\n(.*?)```", README, re.DOTALL)
+
+
+def test_there_are_ten_examples_at_least() -> None:
+    assert len(EXAMPLES) >= 10
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_holds_for_whom_it_says(example: str) -> None:
+    text, _, says = example.rstrip().rpartition("  -- ")
+    who, _, arguments = says.partition(" with ")
+    parameters = dict(re.findall(r'(\w+) = "([^"]*)"', arguments))
+    index = Index()
+    facts = batch()
+    index.apply(facts.events, facts.facts, facts.position)
+    root = index.root()
+    rule = parse(example)
+    bound = bind(rule, names_of(root, {}, ZONE))
+    members = evaluate(bound, root, NOW_US, parameters).members
+    assert {PEOPLE[number] for number in members.numbers().tolist()} == set(who.split(", ")), text
+    assert parse(format_rule(rule)) == rule

@@ -52,7 +52,7 @@ async def serve(settings: Settings, *, with_demo: bool) -> int:
         await host.start()
         secret = None
         if Role.INGEST in settings.roles and server is not None:
-            secret = await ingest.ensure_development_key(host.runtime, host.service(Role.INGEST))
+            secret = await development_key(host, demo.ZONE if with_demo else "UTC")
         await host.wait_ready(_READY_WITHIN_S)
         _say_where(settings, host, secret)
         if with_demo:
@@ -64,6 +64,11 @@ async def serve(settings: Settings, *, with_demo: bool) -> int:
         await log.close()
         if server is not None:
             await server.close()
+
+
+async def development_key(host: Host, zone: str = "UTC") -> str | None:
+    """The key of workspace "dev", which is made in `zone` on the first start; None where somebody set up others."""
+    return await ingest.ensure_development_key(host.runtime, host.service(Role.INGEST), zone)
 
 
 def _say_where(settings: Settings, host: Host, secret: str | None) -> None:

@@ -40,11 +40,13 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The provider refused for good; `bounced`: because the address does not exist."""
+    """Refused for good by the provider, or by us at its door (`by_provider` False). `bounced`: because the address does
+    not exist."""
 
     reason: str
     reply: str
     bounced: bool = False
+    by_provider: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from core.kernels.ranges import sorted_unique
+
 CHUNK = 65_536
 
 
@@ -42,6 +44,7 @@ class ChunkedColumn:
         self._fill = fill
         self._chunks: list[NDArray[Any]] = []
         self._pinned: list[bool] = []
+        self._frozen: FrozenColumn | None = None
         self.n = 0
 
     def grow(self, n: int) -> None:
@@ -49,7 +52,9 @@ class ChunkedColumn:
         while len(self._chunks) * CHUNK < n:
             self._chunks.append(np.full(CHUNK, self._fill, self._dtype))
             self._pinned.append(False)
-        self.n = max(self.n, n)
+        if n > self.n:
+            self.n = n
+            self._frozen = None
 
     def get(self, rows: NDArray[np.integer]) -> NDArray[Any]:
         """The values at `rows`, each below n."""
@@ -59,8 +64,9 @@ class ChunkedColumn:
         """Write unique `rows`, each below n; pinned chunks are copied first."""
         if len(rows) == 0:
             return
+        self._frozen = None
         chunk_of = rows // CHUNK
-        for number in np.unique(chunk_of).tolist():
+        for number in sorted_unique(chunk_of).tolist():
             if self._pinned[number]:
                 self._chunks[number] = self._chunks[number].copy()
                 self._pinned[number] = False
@@ -68,9 +74,11 @@ class ChunkedColumn:
             self._chunks[number][rows[inside] % CHUNK] = values if isinstance(values, int) else values[inside]
 
     def freeze(self) -> FrozenColumn:
-        """Pin the present rows for readers."""
-        self._pinned = [True] * len(self._chunks)
-        return FrozenColumn(tuple(self._chunks), self.n)
+        """Pin the present rows for readers; the same object until something is written."""
+        if self._frozen is None:
+            self._pinned = [True] * len(self._chunks)
+            self._frozen = FrozenColumn(tuple(self._chunks), self.n)
+        return self._frozen
 
 
 def _gather(chunks: tuple[NDArray[Any], ...], rows: NDArray[np.integer]) -> NDArray[Any]:
@@ -78,7 +86,7 @@ def _gather(chunks: tuple[NDArray[Any], ...], rows: NDArray[np.integer]) -> NDAr
         return (chunks[0] if chunks else np.zeros(0, np.int64))[:0]
     result = np.empty(len(rows), chunks[0].dtype)
     chunk_of = rows // CHUNK
-    for number in np.unique(chunk_of).tolist():
+    for number in sorted_unique(chunk_of).tolist():
         inside = chunk_of == number
         result[inside] = chunks[number][rows[inside] % CHUNK]
     return result

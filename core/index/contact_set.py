@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from core.index.roaring_format import numbers_to_portable, portable_to_numbers, words_to_portable
+from core.kernels.ranges import sorted_unique
 
 #: A set that spans no more words than this is dense whatever it holds: 512 bytes.
 _SMALL_WORDS = 64
@@ -51,7 +52,7 @@ class ContactSet:
             return cls(np.packbits(bits, bitorder="little").view(np.uint64), None)
         if len(numbers) <= _LIST_LIMIT:
             return cls(None, BitMap(numbers.tolist()))
-        return cls(None, BitMap.deserialize(numbers_to_portable(np.unique(numbers).astype(np.uint32, copy=False))))
+        return cls(None, BitMap.deserialize(numbers_to_portable(sorted_unique(numbers).astype(np.uint32, copy=False))))
 
     @classmethod
     def from_mask(cls, mask: NDArray[np.bool_]) -> ContactSet:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from core.kernels.ranges import sorted_unique
+
 #: How many predicates remember their answers; each costs one byte per text.
 _TABLES = 64
 _UNKNOWN, _FALSE, _TRUE = 0, 1, 2
@@ -75,7 +77,7 @@ class TextDictionary:
         unknown = codes[answers == _UNKNOWN]
         if len(unknown) == 0:
             return np.asarray(answers == _TRUE, np.bool_)
-        for code in np.unique(unknown).tolist():
+        for code in sorted_unique(unknown).tolist():
             table[code] = _TRUE if predicate(self.text(code)) else _FALSE
         return np.asarray(table[codes] == _TRUE, np.bool_)
 

@@ -12,6 +12,7 @@ from core.index.contacts import Moves
 from core.index.dictionary import TextDictionary
 from core.index.event_decode import decode
 from core.index.event_run import EventRun, in_order, join
+from core.kernels.ranges import sorted_unique
 from core.schema import Kind
 
 #: A run this long is merged no further, which bounds the pause of a merge and the copy after a merge of contacts.
@@ -61,7 +62,7 @@ class EventStore:
         self._pending, self._pending_types, self._pending_rows = [], [], 0
         contacts, kept = moves.resolve(fresh.contacts)
         fresh = fresh.with_contacts(contacts, 0)
-        for code in np.unique(types).tolist():
+        for code in sorted_unique(types).tolist():
             rows = np.flatnonzero((types == code) & kept)
             if len(rows):
                 self._append(self._dictionary.text(code), fresh.take(rows, self._serial()))

@@ -19,7 +19,7 @@ from core.index.root import Learned, Root
 from core.index.section import Section, pack, pack_texts, unpack, unpack_texts
 from core.index.steps import StepRun, step_run
 from core.index.table_section import pack_table, text_codes, unpack_table
-from core.kernels.ranges import expand_ranges
+from core.kernels.ranges import expand_ranges, sorted_unique
 from core.schema import Kind, Location
 
 _MANIFEST, _DICTIONARY, _CONTACTS = "manifest", "dictionary", "contacts"
@@ -115,7 +115,7 @@ def _content(root: Root) -> Iterator[tuple[Section, list[NDArray[np.uint32]]]]:
         (Kind.OBJECT_LIST, _OBJECT_LISTS, root.object_lists),
     ):
         held = [run.values[run.kinds == kind] for run in runs.values()]
-        yield _pack_lists(name, lists, np.unique(np.concatenate([np.zeros(0, np.int64), *held])))
+        yield _pack_lists(name, lists, sorted_unique(np.concatenate([np.zeros(0, np.int64), *held])))
     places = np.array([[at.latitude_e7, at.longitude_e7] for at in root.locations], np.int64).reshape(-1, 2)
     yield pack(_LOCATIONS, {"latitude": places[:, 0], "longitude": places[:, 1]}), []
     for name, run in runs.items():

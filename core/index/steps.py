@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.index.chunked import ChunkedColumn, FrozenColumn
 from core.index.contacts import Moves
-from core.kernels.ranges import expand_ranges, last_of_groups
+from core.kernels.ranges import expand_ranges, last_of_groups, sorted_unique
 
 #: Kind number of "no value": never written, or erased by a write.
 MISSING = 0
@@ -220,7 +220,7 @@ class StepWriter:
         self._runs = [run for run in remaining if len(run)]
         self._view = None
         moved = step_run(taken)
-        rows = np.unique(moved.contacts)
+        rows = sorted_unique(moved.contacts)
         self._at.set(rows, _BEFORE_ALL)
         self._log_order.set(rows, -1)
         self._kinds.set(rows, MISSING)

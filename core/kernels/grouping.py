@@ -69,20 +69,22 @@ def extreme_by_contact(
     return found, result
 
 
-def unique_pairs(
-    contacts: NDArray[np.uint32], keys: NDArray[Any]
-) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct `(contact, key)` pairs: contacts ascending, a number per distinct key, and the rows of each pair.
+def dense_codes(values: NDArray[Any]) -> tuple[NDArray[np.uint64], int]:
+    """Numbers below a bound for values: equal ones for equal values. uint32 values (dictionary codes) are their own;
+    others, Python integers included, are numbered in their order."""
+    if values.dtype == np.uint32:
+        return values.astype(np.uint64), int(values.max(initial=0)) + 1
+    distinct, codes = np.unique(values, return_inverse=True)
+    return codes.astype(np.uint64), len(distinct)
 
-    `keys` are integers of any dtype, or Python integers.
-    """
-    if keys.dtype == np.uint32:
-        codes = keys.astype(np.uint64)
-    else:
-        codes = np.unique(keys, return_inverse=True)[1].astype(np.uint64)
+
+def unique_pairs(
+    contacts: NDArray[np.uint32], codes: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The contact of each distinct `(contact, code)` pair, ascending, and the number of its rows; codes are below
+    2**32."""
     packed, counts = np.unique((contacts.astype(np.uint64) << np.uint64(32)) | codes, return_counts=True)
-    pair_keys = (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    return (packed >> np.uint64(32)).astype(np.uint32), pair_keys, counts.astype(np.int64, copy=False)
+    return (packed >> np.uint64(32)).astype(np.uint32), counts.astype(np.int64, copy=False)
 
 
 def _groups(contacts: NDArray[np.uint32], contact_count: int) -> tuple[NDArray[np.uint32], NDArray[np.intp]]:

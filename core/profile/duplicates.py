@@ -11,6 +11,7 @@ from core.events.validate import ORDER_ID_PREFIX
 from core.identity.dedupe import Hashes, SeenIds, hash_ids, hour_of
 from core.profile.accepted import AcceptedBatch
 
+
 @dataclass(frozen=True, slots=True)
 class BatchIds:
     """Hashes of a batch's message ids: its events first, then its facts. `orders` are the events remembered for ever
@@ -49,4 +50,3 @@ class BatchIds:
         dated = fresh.copy()
         dated[list(self.orders)] = False
         return self.hashes[dated], [order for row, order in self.orders.items() if fresh[row]]
-

@@ -18,8 +18,9 @@ def bind(rule: Rule, names: Names, *, as_name: str | None = None) -> BoundRule:
     """`rule` ready to be evaluated; its nodes keep their numbers. `as_name`: the name under which it is saved.
 
     Literals take the kind of what they are compared with (DecimalUnits for decimals, Instant, date, NFC texts); an
-    INTEGER field compared with a fraction keeps the DecimalUnits. Parameters carry their one kind. The result's
-    `segments` stand in an order in which each follows those that it refers to.
+    INTEGER field compared with a fraction keeps the DecimalUnits. `for the same p` becomes `items.p` where only the
+    lines have p. Parameters carry their one kind. The result's `segments` stand in an order in which each follows
+    those that it refers to.
 
     Raises CdpError INVALID at the first mistake, with its place ("line 1, column 9", or "nodes[3]" for a rule that
     came from no text): RULE_SHAPE, RULE_TOO_DEEP, RULE_TOO_LARGE, RULE_UNKNOWN_NAME, RULE_TYPE, RULE_VALUE,

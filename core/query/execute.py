@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.errors import CdpError, Code
 from core.index.contact_set import ContactSet
 from core.index.root import Root
+from core.kernels.ranges import sorted_unique
 from core.query.ast import (
     AttributeCondition,
     Branch,
@@ -88,7 +89,7 @@ def evaluate(
     rule's parameters; others are ignored. Raises CdpError for a parameter that is missing or of another kind.
     """
     if candidates is not None:
-        candidates = np.unique(candidates[candidates < root.contact_count]).astype(np.uint32, copy=False)
+        candidates = sorted_unique(candidates[candidates < root.contact_count]).astype(np.uint32, copy=False)
     run = _Run(bound, Context(root, as_of_us, bound.zone, candidates), {} if cache is None else cache)
     return run.evaluate(given(bound, parameters))
 

@@ -12,6 +12,7 @@ from core.errors import invalid
 from core.index.contact_set import ContactSet
 from core.index.root import Root
 from core.index.steps import MISSING, StepView
+from core.kernels.ranges import sorted_unique
 from core.query.ast import Window, Zone
 from core.query.local_time import find_zone
 from core.query.windows import Interval, days, instants, zone_of
@@ -135,7 +136,7 @@ class Context:
         own = self.attribute(ZONE_ATTRIBUTE)
         zones, places = [self._zone], np.zeros(self.rows, np.int64)
         named = (own.kinds != MISSING) & (own.kinds == Kind.TEXT)
-        for code in np.unique(own.values[named]).tolist():
+        for code in sorted_unique(own.values[named]).tolist():
             zone = find_zone(self.root.dictionary.text(code))
             if zone is not None:
                 places[named & (own.values == code)] = len(zones)

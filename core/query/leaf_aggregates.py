@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import invalid
-from core.kernels.grouping import count_by_contact, extreme_by_contact, sum_by_contact, unique_pairs
+from core.kernels.grouping import count_by_contact, dense_codes, extreme_by_contact, sum_by_contact, unique_pairs
 from core.query.ast import EventAggregate, Function
 from core.query.compare_values import compare_by_contact
 from core.query.execute_context import Context
@@ -40,7 +40,7 @@ def aggregate(condition: EventAggregate, context: Context) -> tuple[NDArray[np.u
     CdpError where the parameter holds values that have no sum or order.
     """
     if condition.function is Function.DISTINCT:
-        owners, _, _ = unique_pairs(*_distinct_keys(condition, context))
+        owners, _ = unique_pairs(*_distinct_keys(condition, context))
         found, counts = count_by_contact(owners, context.root.contact_count)
         return found, counts, Kind.INTEGER
     n = context.root.contact_count
@@ -60,14 +60,14 @@ def aggregate(condition: EventAggregate, context: Context) -> tuple[NDArray[np.u
             return found, rounded_mean(in_units(totals, values.kind), counts), Kind.DECIMAL
 
 
-def _distinct_keys(condition: EventAggregate, context: Context) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+def _distinct_keys(condition: EventAggregate, context: Context) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
     """Contact and key of every value of the path; equal values have equal keys."""
-    contacts, keys, first_key = [NO_CONTACTS], [np.zeros(0, np.int64)], 0
+    contacts, keys, first_key = [NO_CONTACTS], [np.zeros(0, np.uint64)], 0
     for one in values_of(condition.path, condition.events, context):
-        distinct, codes = np.unique(one.values, return_inverse=True)
+        codes, count = dense_codes(one.values)
         contacts.append(one.contacts)
-        keys.append(codes.astype(np.int64) + first_key)
-        first_key += len(distinct)
+        keys.append(codes + np.uint64(first_key))
+        first_key += count
     return np.concatenate(contacts), np.concatenate(keys)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.kernels.grouping import count_by_contact
+from core.kernels.ranges import sorted_unique
 from core.query.ast import FilterTree, MessageCount, MessageVerb, Window
 from core.query.compare_values import compare_by_contact
 from core.query.execute_context import Context
@@ -45,7 +46,7 @@ def message_leaf(condition: MessageCount, context: Context) -> LeafResult:
         keys = _received(condition.filter, condition.window, context)
     else:
         keys = _keys(EVENTS_OF[condition.verb], condition.filter, condition.window, context)
-    contacts = (np.unique(keys) >> np.uint64(32)).astype(np.uint32)
+    contacts = (sorted_unique(keys) >> np.uint64(32)).astype(np.uint32)
     found, counts = count_by_contact(contacts, context.root.contact_count)
     return compare_by_contact(found, counts, Kind.INTEGER, 0, condition.compare, condition.counts, context)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.kernels.grouping import dense_codes, unique_pairs
 from core.query.ast import EventSelection
 from core.query.domain import ITEMS, LineDomain, Operand
 from core.query.execute_context import Context
@@ -110,11 +111,7 @@ def same_counts(
 
 def _count_pairs(values: Values) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Per (contact, value): the number of distinct events, those marked as unmatched left out."""
-    codes = values.values
-    if codes.dtype != np.uint32:
-        codes = np.unique(codes, return_inverse=True)[1]
-    codes = codes.astype(np.uint64)
-    pairs = (values.contacts.astype(np.uint64) << _HIGH) | codes
+    codes, _ = dense_codes(values.values)
     matched = values.events != _UNMATCHED
     weights = matched.astype(np.int64)
     events = values.events[matched]
@@ -124,8 +121,8 @@ def _count_pairs(values: Values) -> tuple[NDArray[np.uint32], NDArray[np.int64]]
         weights[:] = 0
         weights[np.flatnonzero(matched)[once]] = 1
     if matched.all() and weights.all():
-        distinct, counts = np.unique(pairs, return_counts=True)
-        return (distinct >> _HIGH).astype(np.uint32), counts.astype(np.int64, copy=False)
+        return unique_pairs(values.contacts, codes)
+    pairs = (values.contacts.astype(np.uint64) << _HIGH) | codes
     distinct, places = np.unique(pairs, return_inverse=True)
     counts = np.bincount(places, weights=weights, minlength=len(distinct)).astype(np.int64)
     return (distinct >> _HIGH).astype(np.uint32), counts

@@ -26,6 +26,8 @@ from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
 CONCURRENT_MESSAGES = 16
+#: Messages on their way in one workspace; beyond it Send is refused, and tried again later by the caller.
+LIMIT_PENDING = 200_000
 
 
 class ChannelShard:
@@ -103,7 +105,15 @@ class ChannelShard:
         return True
 
     async def take_over(self, messages: Sequence[channel_pb2.OutgoingMessage]) -> list[channel_pb2.SendResult]:
-        """Reserve messages durably; one result each, in order. A known id is a duplicate and changes nothing."""
+        """Reserve messages durably; one result each, in order. A known id is a duplicate and changes nothing.
+
+        Raises EXHAUSTED/OUTBOX_FULL while LIMIT_PENDING messages are on their way, or the log's error; then nothing
+        was taken over that the same call, made again, would not find.
+        """
+        if len(self.state.pending) >= LIMIT_PENDING:
+            raise CdpError(
+                Code.EXHAUSTED, "OUTBOX_FULL", f"{LIMIT_PENDING} messages are on their way already", retry_after_s=5.0
+            )
         async with self._taking_over:
             stored = await self.state.get([message.id for message in messages])
             now_us = self._clock.now_us()

@@ -128,7 +128,7 @@ class Worker:
             case Rejected(bounced=True):
                 items = [reports.bounced(record, now_us), reports.consent(record, "bounced", now_us)]
                 held = [(key, Suppression(SuppressionCause.BOUNCED, now_us)) for key in self._address_keys(record)]
-            case Rejected():
+            case Rejected(by_provider=True):
                 items = [reports.bounced(record, now_us)]
             case _ if record.delivery.state is State.ACCEPTED:
                 items = [reports.sent(record, now_us)]

@@ -111,7 +111,9 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
         who = caller()
         requests = request_iterator if who.internal else _unnamed(request_iterator)
         way = self._ways.of(who.workspace)
-        async for response in serve_feed(self._runtime.log, way.partition, requests, _response, way.consumers):
+        # The stub narrows the argument of WhichOneof to literals, which no protocol can say.
+        feed = serve_feed(self._runtime.log, way.partition, requests, _response, way.consumers)  # type: ignore[type-var]
+        async for response in feed:
             yield response
 
     async def _one(self, size_bytes: int, take: Callable[[BatchWriter, int], Outcome]) -> tuple[Outcome, int]:

@@ -46,7 +46,7 @@ class _Call:
     def at(self, path: str) -> str:
         return f"{self.path}{path}"
 
-    def object(self, key: str) -> Mapping[str, object]:
+    def fields(self, key: str) -> Mapping[str, object]:
         value = self.item.get(key)
         if value is None:
             return {}
@@ -124,7 +124,7 @@ def _named(call: _Call) -> dict[str, object]:
 
 
 def _event(writer: BatchWriter, call: _Call, type_: object, type_path: str, named: Mapping[str, object]) -> Outcome:
-    properties = call.object("properties")
+    properties = call.fields("properties")
     lines = next((key for key in _LINES if isinstance(properties.get(key), list)), _LINES[0])
     occurred, told = call.times()
     raw = RawEvent(
@@ -148,14 +148,14 @@ def _event(writer: BatchWriter, call: _Call, type_: object, type_path: str, name
 
 def _identify(writer: BatchWriter, call: _Call) -> Outcome:
     context_traits = call.dig("context.traits")
-    traits = [(call.object("traits"), call.at("traits"))]
+    traits = [(call.fields("traits"), call.at("traits"))]
     if isinstance(context_traits, Mapping):
         traits.append((context_traits, call.at("context.traits")))
     return _person(writer, call, tuple(traits), call.identifiers())
 
 
 def _group(writer: BatchWriter, call: _Call) -> Outcome:
-    group = {"group_id": call.item.get("groupId"), "group": call.object("traits")}
+    group = {"group_id": call.item.get("groupId"), "group": call.fields("traits")}
     return _person(writer, call, ((group, call.at("traits")),), call.identifiers()[:2])
 
 

@@ -23,8 +23,6 @@ SOURCE = "ingest"
 _QUEUE_ENTRIES = 32
 _COMMIT_EVENTS = 4_000
 _COMMIT_ENTRIES = 16
-#: With nothing to read for so long after the start, the shard counts as caught up.
-_QUIET_S = 0.5
 
 Entry = ingest_pb2.SubscribeResponse
 
@@ -42,7 +40,8 @@ class UnificationShard:
         self._rules = rules
         self._moved = LoopWaiter()
         self._folded = 0
-        self._ready = False
+        self._subscription: Subscription[Entry] | None = None
+        self._caught_up = False
         self.timeline = TimelineStore(runtime.log, partition)
 
     @classmethod
@@ -66,12 +65,15 @@ class UnificationShard:
 
     def ready(self) -> bool:
         """Caught up at least once."""
-        return self._ready
+        if self._subscription is not None and not self._caught_up:
+            self._caught_up = self._subscription.caught_up(self._folded)
+        return self._caught_up
 
     async def run(self) -> None:
         """Fold ingest's log until cancelled."""
         folder = await Folder.load(self._runtime.log, self.partition, self._rules)
         subscription = subscribe_ingest(self._runtime, self._workspace.id, CONSUMER, self._folded)
+        self._subscription = subscription
         queue: asyncio.Queue[Entry] = asyncio.Queue(_QUEUE_ENTRIES)
         reader = asyncio.create_task(_read(subscription, queue))
         try:
@@ -80,7 +82,6 @@ class UnificationShard:
                 await self.fold(folder, entries)
                 failpoint("profile_unification.before_acknowledge")
                 subscription.acknowledge(self._folded)
-                self._ready = self._ready or self._folded >= subscription.last_position
                 await self.timeline.flush_if_long(self._fence, self._runtime.clock.now_us())
         finally:
             reader.cancel()
@@ -92,6 +93,7 @@ class UnificationShard:
         prepared = Prepared()
         for entry in entries:
             await folder.add(entry, prepared)
+            await asyncio.sleep(0)  # an entry may take some milliseconds: calls are answered in between
         position = entries[-1].position
         commit = Commit(SOURCE, position, prepared.outputs, folder.writes(prepared), self._runtime.clock.now_us())
         failpoint("profile_unification.before_commit")
@@ -114,11 +116,7 @@ class UnificationShard:
         """At least one entry, and more if they lie there already. Raises what the reader raised."""
         getter = asyncio.ensure_future(queue.get())
         try:
-            timeout_s = None if self._ready else _QUIET_S
-            done, _ = await asyncio.wait({getter, reader}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                self._ready = True
-                done, _ = await asyncio.wait({getter, reader}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({getter, reader}, return_when=asyncio.FIRST_COMPLETED)
             if getter not in done:
                 await reader
                 raise conflict("FEED_ENDED", "ingest's log ended")

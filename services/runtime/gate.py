@@ -17,7 +17,7 @@ from services.runtime.workspaces import WorkspaceDirectory
 
 _LOG = get_logger(__name__)
 
-Handler = grpc.RpcMethodHandler[Any, Any]
+Handler = Any  # grpc.RpcMethodHandler, which is generic for the type checker only
 Context = grpc.aio.ServicerContext[Any, Any]
 
 

@@ -4,7 +4,6 @@ clock. Calls between services are real gRPC over loopback; ports are chosen free
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,23 +14,15 @@ import grpc
 from core.clock import ManualClock
 from core.eventlog.memory import MemoryLog
 from core.eventlog.protocol import EventLog
-from services.__main__ import BUILDS
-from services.ingest.app import ensure_development_key
+from services.__main__ import BUILDS, development_key
 from services.runtime.host import Host
 from services.runtime.roles import ALL_ROLES, Role
+from services.runtime.server_process import free_port
 from services.runtime.settings import ADDRESS_KEYS, Settings
 from services.runtime.waiter import LoopWaiter
 
 TOGETHER: tuple[tuple[Role, ...], ...] = (ALL_ROLES,)
 APART: tuple[tuple[Role, ...], ...] = tuple((role,) for role in ALL_ROLES)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 class Platform:
@@ -97,7 +88,7 @@ class Platform:
         self._hosts[roles] = host
         await host.start()
         if Role.INGEST in roles:
-            key = await ensure_development_key(host.runtime, host.service(Role.INGEST))
+            key = await development_key(host)
             assert key is not None
             self.key = key
 

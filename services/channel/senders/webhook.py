@@ -78,7 +78,7 @@ class WebhookSender:
         except CdpError as error:
             if error.retry_after_s is not None:
                 return Deferred(error.reason, error.message)
-            return Rejected(error.reason, error.message)
+            return Rejected(error.reason, error.message, by_provider=False)
         authority = f"[{pinned}]" if ":" in pinned else pinned
         url = f"{parts.scheme}://{authority}:{port}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
         timestamp_s = prepared.now_us // SECOND_US

@@ -19,6 +19,7 @@ from core.clock import ManualClock
 from core.errors import unavailable
 from core.eventlog.memory import MemoryLog
 from core.eventlog.protocol import Commit, Committed, Fence, Partition
+from core.eventlog.rules import lease_name
 from services.channel.rpc import ChannelRpc
 from services.channel.senders.email import EmailSender
 from services.channel.senders.sender import Sender
@@ -26,7 +27,7 @@ from services.channel.senders.webhook import WebhookSender
 from services.channel.shard import ChannelShard
 from services.channel.worker import Tracking
 from services.runtime.caller import CALLER, Caller, Scope, Workspace
-from services.runtime.partitions import lease_name, partition
+from services.runtime.partitions import partition
 from services.runtime.roles import Role
 from services.runtime.stubs import Stubs
 from services.runtime.waiter import LoopWaiter
@@ -39,7 +40,7 @@ PUBLIC = "https://t.shop.example"
 NO_CONTEXT: Any = None
 
 
-class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServiceServicer):
+class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServiceServicer):  # type: ignore[misc]
     """Canned profiles, recorded items. `closed` makes ingest answer UNAVAILABLE."""
 
     def __init__(self) -> None:
@@ -70,6 +71,11 @@ class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServi
             self.changed.notify_all()
         results = [ingest_pb2.ItemResult(reason=self.refused) for _ in request.items]
         return ingest_pb2.IngestBatchResponse(results=results, position=1)
+
+    def serve(self, server: grpc.aio.Server) -> None:
+        """Answer for both services."""
+        profile_pb2_grpc.add_ProfileServiceServicer_to_server(self, server)
+        ingest_pb2_grpc.add_IngestServiceServicer_to_server(self, server)
 
     def add(self, contact: int, email: str, consent: str = "granted", at_us: int = 1, channel: str = "email") -> None:
         """A profile with an email and one consent."""
@@ -119,6 +125,14 @@ class Mailbox:
             server.transport.abort()
             return "421 gone"
         return answer
+
+
+async def listen(mailbox: Mailbox) -> tuple[asyncio.Server, int]:
+    """A real SMTP server on a free port."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: smtpd.SMTP(mailbox, hostname="mx.test.example"), "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    return server, port
 
 
 class WatchedLog(MemoryLog):
@@ -209,7 +223,12 @@ class World:
 
     async def save_template(self, name: str = "hello", **fields: str) -> None:
         """A template, email unless said otherwise."""
-        known = {"channel": "email", "subject": "Hi {{ contact.first_name }}", "body_text": "Hello", **fields}
+        known: dict[str, Any] = {
+            "channel": "email",
+            "subject": "Hi {{ contact.first_name }}",
+            "body_text": "Hello",
+            **fields,
+        }
         await self.rpc.SaveTemplate(
             channel_pb2.SaveTemplateRequest(name=name, template=channel_pb2.Template(**known)), NO_CONTEXT
         )
@@ -267,14 +286,11 @@ async def a_world() -> AsyncIterator[World]:
     CALLER.set(Caller(WORKSPACE, Scope.ADMIN, "k1", "tester"))
     peers = Peers()  # type: ignore[abstract]
     server = grpc.aio.server()
-    profile_pb2_grpc.add_ProfileServiceServicer_to_server(peers, server)
-    ingest_pb2_grpc.add_IngestServiceServicer_to_server(peers, server)
+    peers.serve(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     mailbox = Mailbox()
-    loop = asyncio.get_running_loop()
-    smtp = await loop.create_server(lambda: smtpd.SMTP(mailbox, hostname="mx.test.example"), "127.0.0.1", 0)
-    smtp_port = smtp.sockets[0].getsockname()[1]
+    smtp, smtp_port = await listen(mailbox)
     clock = ManualClock(NOW_US)
     stubs = Stubs(lambda _role: f"127.0.0.1:{port}", "token", 1 << 22)
     senders: dict[str, Sender] = {

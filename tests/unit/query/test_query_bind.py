@@ -92,6 +92,22 @@ def test_ends_of_a_window_become_dates_and_instants() -> None:
     assert isinstance(node.events.window.until.value, Instant)
 
 
+@pytest.mark.parametrize(
+    ("event", "same", "path"),
+    [
+        ("product_viewed", "product_id", "product_id"),
+        ("order_completed", "product_id", "items.product_id"),
+        ("order_completed", "items.product_id", "items.product_id"),
+        ("cart_updated", "product_id", "product_id"),
+        ("cart_updated", "items.product_id", "items.product_id"),
+    ],
+)
+def test_for_the_same_says_whether_the_lines_are_meant(event: str, same: str, path: str) -> None:
+    node = bound_node(f"did {event} at least 2 times for the same {same}")
+    assert isinstance(node, EventCount)
+    assert node.same == path
+
+
 def test_a_parameter_has_one_kind_everywhere() -> None:
     bound = bind(parse("age > :n and average_check > :n and did order_completed from :d through :e"), WORKSPACE)
     assert bound.parameters == {"d": Kind.INSTANT, "e": Kind.DATE, "n": Kind.DECIMAL}

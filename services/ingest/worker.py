@@ -1,0 +1,128 @@
+"""The archive worker of a workspace: log entries to Parquet, then the log is trimmed as far as nobody needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from core.clock import Clock
+from core.eventlog.protocol import Commit, Entry, EventLog, Fence, Partition, TableWrite
+from services.ingest.archive import remove_leftovers, write_ranges
+from services.runtime.failpoints import failpoint
+from services.runtime.feed import ConsumerPositions
+from services.runtime.telemetry import FOLDED_POSITION, UPSTREAM_LAG, get_logger
+
+_LOG = get_logger(__name__)
+
+SOURCE = "archive"
+#: Table of what was archived: "<day>/<first>-<last>" -> {"events", "facts"}. A file that is not in it does not count.
+TABLE = "archive"
+#: Readers that the log is kept for.
+CONSUMERS = ("profile_unification",)
+
+FLUSH_BYTES = 8 << 20
+FLUSH_S = 60.0
+_TRIM_S = 10.0
+_READ_ENTRIES = 64
+_READ_BYTES = 4 << 20
+_IDLE_S = 5.0
+#: After an entry has come the worker lets others gather, so that a steady stream does not wake it for each.
+_GATHER_S = 0.25
+
+
+class ArchiveShard:
+    """See `services.runtime.ownership.Shard`. What was read and not yet written is read again after a restart."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        clock: Clock,
+        partition: Partition,
+        fence: Fence,
+        folder: Path,
+        consumers: ConsumerPositions,
+        *,
+        flush_bytes: int = FLUSH_BYTES,
+        flush_s: float = FLUSH_S,
+    ) -> None:
+        """`folder` is the workspace's own."""
+        self._log = log
+        self._clock = clock
+        self._partition = partition
+        self._fence = fence
+        self._folder = folder
+        self._consumers = consumers
+        self._flush_bytes = flush_bytes
+        self._flush_s = flush_s
+        self._seconds: Callable[[], float] = asyncio.get_running_loop().time
+        self._pending: list[Entry] = []
+        self._pending_bytes = 0
+        self._pending_since_s = 0.0
+        self._trimmed_s = -_TRIM_S
+        self.archived = 0
+        self._labels = (SOURCE, partition.workspace)
+
+    async def open(self) -> None:
+        """Find where the archive stands, and remove what a killed worker left beyond it."""
+        self.archived = await self._log.source_position(self._partition, SOURCE)
+        removed = await asyncio.to_thread(remove_leftovers, self._folder, self.archived)
+        if removed:
+            _LOG.info("removed what was not committed", workspace=self._partition.workspace, files=removed)
+
+    async def run(self) -> None:
+        """Archive until cancelled."""
+        while True:
+            await self.step()
+
+    async def step(self) -> None:
+        """Read what is there, write it if it is much or old enough, trim now and then, or wait for more."""
+        after = self._pending[-1].position if self._pending else self.archived
+        entries = await self._log.read(self._partition, after, _READ_ENTRIES, _READ_BYTES)
+        if entries and not self._pending:
+            self._pending_since_s = self._seconds()
+        self._pending += entries
+        self._pending_bytes += sum(len(entry.payload) for entry in entries)
+        age_s = self._seconds() - self._pending_since_s
+        if self._pending_bytes >= self._flush_bytes or (self._pending and age_s >= self._flush_s):
+            await self.flush()
+        elif not entries:
+            await self._trim()
+            left_s = self._flush_s - age_s if self._pending else _IDLE_S
+            if await self._log.wait(self._partition, after, max(0.0, min(left_s, _IDLE_S))):
+                await asyncio.sleep(min(_GATHER_S, self._flush_s))
+
+    async def flush(self) -> None:
+        """Write what was read and commit the position. Nothing when nothing was read."""
+        if not self._pending:
+            return
+        entries, self._pending, self._pending_bytes = self._pending, [], 0
+        written = await asyncio.to_thread(write_ranges, self._folder, entries)
+        failpoint("archive_written")
+        rows = {one.name.encode(): json.dumps({"events": one.events, "facts": one.facts}).encode() for one in written}
+        last = entries[-1].position
+        commit = Commit(SOURCE, last, (), (TableWrite(TABLE, rows),), self._clock.now_us())
+        await self._log.commit(self._partition, self._fence, commit)
+        self.archived = last
+        FOLDED_POSITION.labels(*self._labels).set(last)
+        await self._trim()
+
+    async def _trim(self) -> None:
+        if self._seconds() - self._trimmed_s < _TRIM_S:
+            return
+        self._trimmed_s = self._seconds()
+        _, last = await self._log.bounds(self._partition)
+        UPSTREAM_LAG.labels(*self._labels).set(last - self.archived)
+        needed = min(self._consumers.lowest(CONSUMERS), self.archived) + 1
+        trimmed = await self._log.trim(self._partition, needed)
+        if trimmed:
+            _LOG.debug("log trimmed", workspace=self._partition.workspace, entries=trimmed, below=needed)
+
+    def ready(self) -> bool:
+        """Always: nobody waits for the archive."""
+        return True
+
+    async def close(self) -> None:
+        """Let go; what is pending is read again by the next owner."""
+        self._pending = []

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import IntEnum
 
 #: One decimal unit is 1e-4; a decimal v is kept as the integer v * DECIMAL_SCALE.
 DECIMAL_SCALE = 10_000
 #: The largest magnitude of a decimal, in units: 9e14 whole ones.
 MAX_DECIMAL_UNITS = 900_000_000_000_000 * DECIMAL_SCALE
+_MAX_DECIMAL_CHARACTERS = 64
+#: Wide enough that no text within the limit is rounded before it is checked.
+_EXACT = Context(prec=100)
 MIN_INTEGER = -(2**63)
 MAX_INTEGER = 2**63 - 1
 
@@ -84,8 +87,10 @@ def kind_of(value: Value) -> Kind:
 
 def parse_decimal(text: str) -> DecimalUnits:
     """`text` as fixed point. Raises ValueError for more than four decimals, for overflow and for no number."""
+    if len(text) > _MAX_DECIMAL_CHARACTERS:
+        raise ValueError(f"a number has at most {_MAX_DECIMAL_CHARACTERS} characters, not {len(text)}")
     try:
-        scaled = Decimal(text) * DECIMAL_SCALE
+        scaled = _EXACT.multiply(Decimal(text), DECIMAL_SCALE)
     except ArithmeticError as error:
         raise ValueError(f"{text!r} is not a number") from error
     if not scaled.is_finite():

@@ -48,24 +48,17 @@ class ContactView:
 
 
 class Moves:
-    """Where facts belong after the merges and erasures so far."""
+    """Where facts belong after the merges and erasures so far. `fresh`: the contacts, ascending, that lost their facts
+    since the last seal."""
 
     def __init__(self, forward: ChunkedColumn, fresh: NDArray[np.uint32], any_ever: bool) -> None:
         self._forward = forward
-        self._fresh = fresh
+        self.fresh = fresh
         self._any_ever = any_ever
 
     def __bool__(self) -> bool:
         """Whether sealed facts have to move."""
-        return len(self._fresh) > 0
-
-    def touch(self, contacts: NDArray[np.uint32]) -> bool:
-        """Whether a contact that moved since the last seal is among `contacts`."""
-        return bool(self.touched(contacts).any())
-
-    def touched(self, contacts: NDArray[np.uint32]) -> NDArray[np.bool_]:
-        """Which of `contacts` moved since the last seal."""
-        return np.isin(contacts, self._fresh)
+        return len(self.fresh) > 0
 
     def resolve(self, contacts: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
         """The contact that each fact belongs to now, and which facts remain (those of erased contacts do not)."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.events.columns import MACHINE
+from core.index.contact_order import ContactOrder
 from core.index.table import Table, concatenate
 from core.kernels.ranges import expand_ranges
 
@@ -17,7 +18,7 @@ from core.kernels.ranges import expand_ranges
 class _Lazy:
     """What is computed at the first use; a lost race between readers only repeats work."""
 
-    contact_order: tuple[NDArray[np.uint32], NDArray[np.int64]] | None = None
+    contact_order: ContactOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,18 @@ class EventRun:
 
     def of_contacts(self, contacts: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where the rows of each of `contacts` start and stop in `contact_rows()`."""
-        ordered, _ = self._by_contact()
-        return np.searchsorted(ordered, contacts, "left"), np.searchsorted(ordered, contacts, "right")
+        return self._by_contact().ranges(contacts)
 
     def contact_rows(self) -> NDArray[np.int64]:
         """All rows ordered by (contact, time)."""
-        return self._by_contact()[1]
+        return self._by_contact().rows
+
+    def rows_among(self, contacts: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """The rows of `contacts`, in no order, without making the order by contact for that alone."""
+        if self._lazy.contact_order is None:
+            return np.flatnonzero(np.isin(self.contacts, contacts))
+        places, _ = expand_ranges(*self._lazy.contact_order.ranges(contacts))
+        return self._lazy.contact_order.rows[places]
 
     def take(self, rows: NDArray[np.int64], serial: int) -> EventRun:
         """The events at `rows`, in their order, which must be that of a run."""
@@ -89,6 +96,13 @@ class EventRun:
             items=self.items.take(item_rows),
             has_machine=bool((flags & MACHINE).any()),
         )
+
+    def moved(self, losers: NDArray[np.uint32], contacts: NDArray[np.uint32], serial: int) -> EventRun:
+        """The same events after those of `losers` (few) got other contacts; `contacts` are those of all events now."""
+        changed = self.with_contacts(contacts, serial)
+        if self._lazy.contact_order is not None:
+            changed._lazy.contact_order = self._lazy.contact_order.moved(losers, contacts)
+        return changed
 
     def with_contacts(self, contacts: NDArray[np.uint32], serial: int) -> EventRun:
         """The same events under other contact numbers."""
@@ -133,11 +147,10 @@ class EventRun:
     def _id(self, row: int) -> bytes:
         return self.id_bytes[self.id_offsets[row] : self.id_offsets[row + 1]].tobytes()
 
-    def _by_contact(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    def _by_contact(self) -> ContactOrder:
         found = self._lazy.contact_order
         if found is None:
-            rows = np.argsort(self.contacts, kind="stable").astype(np.int64, copy=False)
-            found = self._lazy.contact_order = (self.contacts[rows], rows)
+            found = self._lazy.contact_order = ContactOrder.of(self.contacts)
         return found
 
 

@@ -105,16 +105,24 @@ class EventStore:
         for name, runs in self._runs.items():
             moved: list[EventRun] = []
             for run in runs:
-                if not moves.touch(run.contacts):
+                rows = run.rows_among(moves.fresh)
+                if len(rows):
+                    run = self._moved(run, rows, moves)
+                if len(run):
                     moved.append(run)
-                    continue
-                contacts, kept = moves.resolve(run.contacts)
-                changed = run.with_contacts(contacts, self._serial())
-                if not kept.all():
-                    changed = changed.take(np.flatnonzero(kept), changed.serial)
-                if len(changed):
-                    moved.append(changed)
             self._runs[name] = tuple(moved)
+
+    def _moved(self, run: EventRun, rows: NDArray[np.int64], moves: Moves) -> EventRun:
+        """`rows` of `run` go to their new contacts, or vanish."""
+        owners, kept = moves.resolve(run.contacts[rows])
+        contacts = run.contacts.copy()
+        contacts[rows] = owners
+        changed = run.moved(moves.fresh, contacts, self._serial())
+        if kept.all():
+            return changed
+        remaining = np.ones(len(run), np.bool_)
+        remaining[rows[~kept]] = False
+        return changed.take(np.flatnonzero(remaining), changed.serial)
 
     def _learn(self, name: str, run: EventRun) -> None:
         kinds = self._param_kinds.setdefault(name, {})

@@ -209,12 +209,13 @@ class StepWriter:
         """Remove the writes of contacts that moved, from runs and latest values, and return them."""
         taken, remaining = [], []
         for run in self._runs:
-            touched = moves.touched(run.contacts)
-            if not touched.any():
+            starts = np.searchsorted(run.contacts, moves.fresh, "left")
+            rows, _ = expand_ranges(starts, np.searchsorted(run.contacts, moves.fresh, "right"))
+            if len(rows) == 0:
                 remaining.append(run)
                 continue
-            taken.append(run.take(np.flatnonzero(touched)))
-            remaining.append(run.take(np.flatnonzero(~touched)))
+            taken.append(run.take(rows))
+            remaining.append(run.take(np.delete(np.arange(len(run)), rows)))
         if not taken:
             return None
         self._runs = [run for run in remaining if len(run)]

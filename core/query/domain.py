@@ -165,18 +165,22 @@ class EventDomain(TableDomain):
         return TableDomain(self._run.items, item_rows, self._contacts[parents]), parents
 
 
-class LineDomain:
-    """Lines of events that also see their event: for conditions bound to one line by `for the same items.p`."""
+class BoundDomain:
+    """Events, each with some of its lines: for `for the same items.p`, where conditions on lines see only the lines that
+    hold the value in question. Row i is event `events[i]` of `domain`; `owners` says which row each of `lines` is of."""
 
-    def __init__(self, events: EventDomain, lines: Domain, parents: NDArray[np.int64]) -> None:
+    def __init__(
+        self, domain: EventDomain, events: NDArray[np.int64], lines: TableDomain, owners: NDArray[np.int64]
+    ) -> None:
+        self._domain = domain
         self._events = events
         self._lines = lines
-        self._parents = parents
+        self._owners = owners
 
     @property
     def n(self) -> int:
-        """The number of lines."""
-        return len(self._parents)
+        """The number of rows."""
+        return len(self._events)
 
     @property
     def binds_missing(self) -> bool:
@@ -184,24 +188,22 @@ class LineDomain:
         return True
 
     def contacts(self, rows: NDArray[np.integer] | None) -> NDArray[np.uint32] | None:
-        """The contact of each line's event."""
-        return self._lines.contacts(rows)
+        """The contact of each row's event."""
+        return self._domain.contacts(self._events if rows is None else self._events[rows])
 
     def operands(self, name: str) -> tuple[Operand, ...]:
-        """The event's parameter, repeated on each of its lines."""
+        """The event's parameter, in each of its rows."""
         found = []
-        for operand in self._events.operands(name):
+        for operand in self._domain.operands(name):
             if operand.rows is None:
-                found.append(Operand(operand.kind, None, operand.values[self._parents]))
+                found.append(Operand(operand.kind, None, operand.values[self._events]))
                 continue
-            starts = np.searchsorted(operand.rows, self._parents, "left")
-            stops = np.searchsorted(operand.rows, self._parents, "right")
+            starts = np.searchsorted(operand.rows, self._events, "left")
+            stops = np.searchsorted(operand.rows, self._events, "right")
             places, rows = expand_ranges(starts, stops)
             found.append(Operand(operand.kind, rows, operand.values[places]))
         return tuple(found)
 
     def elements(self, name: str) -> tuple[Domain, NDArray[np.int64]]:
-        """The one line that each row is bound to."""
-        if name != ITEMS:
-            return self._events.elements(name)
-        return self._lines, np.arange(self.n, dtype=np.int64)
+        """The lines of each row; other lists an event has none of."""
+        return (self._lines, self._owners) if name == ITEMS else self._domain.elements(name)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.kernels.grouping import dense_codes, unique_pairs
 from core.query.ast import EventSelection
-from core.query.domain import ITEMS, LineDomain, Operand
+from core.query.domain import ITEMS, BoundDomain, Operand, TableDomain
 from core.query.execute_context import Context
 from core.query.filters import matching
 from core.query.numbers_compare import in_units
@@ -129,15 +129,24 @@ def _count_pairs(values: Values) -> tuple[NDArray[np.uint32], NDArray[np.int64]]
 
 
 def _line_values(name: str, events: EventSelection, context: Context) -> list[Values]:
+    """Each value that some lines of an event hold, where the filter holds on the event with those lines alone."""
     parts: list[Values] = []
     base = 0
     for picked in pick_in(matching_types(events.names, context.root), (), events.window, context):
         domain = picked.domain()
-        lines, parents = domain.elements(ITEMS)
-        kept = matching(events.filter, LineDomain(domain, lines, parents), context)
-        for operand in lines.operands(name):
-            values = _values(operand, picked.contacts, parents, base)
-            mine = kept if operand.rows is None else kept[operand.rows]
-            parts.append(Values(values.kind, values.contacts[mine], values.values[mine], values.events[mine]))
+        item_rows, parents = picked.run.item_ranges(picked.rows)
+        lines = TableDomain(picked.run.items, item_rows, picked.contacts[parents])
+        by_line = [_values(operand, picked.contacts[parents], None, 0) for operand in lines.operands(name)]
+        # `events` of these are lines; values of both kinds of numbers are joined before lines are grouped.
+        for values in joined(by_line):
+            codes, _ = dense_codes(values.values)
+            owner_event = parents[values.events]
+            _, first, owners = np.unique(
+                (owner_event.astype(np.uint64) << _HIGH) | codes, return_index=True, return_inverse=True
+            )
+            holding = TableDomain(picked.run.items, item_rows[values.events], values.contacts)
+            bound = BoundDomain(domain, owner_event[first], holding, owners)
+            kept = first[matching(events.filter, bound, context)]
+            parts.append(Values(values.kind, values.contacts[kept], values.values[kept], owner_event[kept] + base))
         base += len(picked)
     return joined(parts)

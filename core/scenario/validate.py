@@ -43,7 +43,7 @@ def plan_of(name: str, version: int, definition: Definition) -> Plan:
     if isinstance(definition.trigger, SegmentTrigger):
         for unknown in (value for value in about if value != SEGMENT_VALUE):
             check.wrong(
-                "values", f'the texts name ":{unknown}", which a segment\'s trigger does not carry: set it here'
+                "trigger.values", f'the texts name ":{unknown}", which a segment\'s trigger does not carry: set it here'
             )
     if check.violations:
         first = check.violations[0]

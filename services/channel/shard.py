@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from cdp.channel.v1 import channel_pb2
 from cdp.ingest.v1 import ingest_pb2
@@ -55,7 +56,7 @@ class ChannelShard:
         self._taking_over = asyncio.Lock()
         self._changing = asyncio.Lock()
         self._due: list[tuple[int, int, str]] = []  # heap of (due, sequence, message id)
-        self._active: dict[str, asyncio.Task[None]] = {}
+        self._active: dict[str, asyncio.Task[int]] = {}
         self._failure: BaseException | None = None
         self._woken = asyncio.Event()
         for record in state.pending.values():
@@ -92,9 +93,9 @@ class ChannelShard:
             dispatcher.cancel()
             if self._active:
                 await asyncio.wait(self._active.values(), timeout=self._drain_s)
-            rest = [dispatcher, reporter, *self._active.values()]
-            for task in rest:
-                task.cancel()
+            rest: list[asyncio.Task[Any]] = [dispatcher, reporter, *self._active.values()]
+            for unfinished in rest:
+                unfinished.cancel()
             await asyncio.wait(rest)
 
     async def close(self) -> None:
@@ -183,23 +184,24 @@ class ChannelShard:
             except TimeoutError:
                 continue
 
-    async def _deliver(self, record: Record) -> None:
+    async def _deliver(self, record: Record) -> int:
+        """Deliver and return when to look at the message again, if it is still reserved then."""
         try:
             await self._worker.deliver(record)
         except CdpError as error:
             if error.code is not Code.UNAVAILABLE:
                 raise
             _LOG.info("message waits", workspace=self.workspace.id, reason=error.reason)
-            self._schedule(record, self._clock.now_us() + PROFILE_PAUSE_US)
-            return
-        moved = self.state.pending.get(record.id)
-        if moved is not None:
-            self._schedule(moved, moved.delivery.due_at_us)
+            return self._clock.now_us() + PROFILE_PAUSE_US
+        return 0
 
-    def _ended(self, message_id: str, task: asyncio.Task[None]) -> None:
+    def _ended(self, message_id: str, task: asyncio.Task[int]) -> None:
         self._active.pop(message_id, None)
         if not task.cancelled():
             self._failure = self._failure or task.exception()
+            record = self.state.pending.get(message_id)
+            if self._failure is None and record is not None:
+                self._schedule(record, max(record.delivery.due_at_us, task.result()))
         if self.state.reports:
             self._reporter.wake()
         self._woken.set()

@@ -40,6 +40,7 @@ _LOG = get_logger(__name__)
 _PROFILE_TIMEOUT_S = 15.0
 _LOG_PAUSE_S = 0.2
 _COMPILED_TEMPLATES = 256
+_BUILDING_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class Worker:
         self._senders = senders
         self._tracking = tracking
         self._compiled: dict[tuple[str, int], CompiledTemplate] = {}
+        # Few threads: they take turns with the event loop for the interpreter.
+        self._building = asyncio.Semaphore(_BUILDING_THREADS)
         self._calls: dict[str, tuple[int, asyncio.Future[None]]] = {}
 
     async def deliver(self, record: Record) -> None:
@@ -183,7 +186,8 @@ class Worker:
             return template, sender.prepare(envelope)
 
         try:
-            compiled, prepared = await asyncio.to_thread(build)
+            async with self._building:
+                compiled, prepared = await asyncio.to_thread(build)
         except CdpError:
             raise
         except Exception as error:

@@ -152,7 +152,7 @@ def read(share: float = 1.0) -> Journey:
 
 def _chosen(households: Ints, share: float) -> Ints:
     steps = np.floor(np.arange(len(households) + 1) * share + 1e-9)
-    return households[np.diff(steps) > 0]
+    return np.asarray(households[np.diff(steps) > 0], np.int64)
 
 
 def _orders(basket: Any, catalogue: Ints) -> tuple[Orders, Lines, Dirt]:
@@ -251,7 +251,7 @@ def _ints(column: Any) -> Ints:
 
 def _cents(column: Any) -> Ints:
     """Money of the data is written in cents; its doubles differ from them by less than 1e-11."""
-    return np.rint(column.to_numpy() * 100).astype(np.int64)
+    return np.asarray(np.rint(column.to_numpy() * 100), np.int64)
 
 
 def _texts(column: Any) -> list[str]:

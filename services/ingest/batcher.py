@@ -17,6 +17,9 @@ MAX_ENTRY_BYTES = 1 << 20
 #: Bytes that may wait for the log before more is refused.
 MAX_WAITING_BYTES = 64 << 20
 _LARGE_BYTES = 128 << 10
+#: While calls follow each other closely, each append waits this long for more to join it.
+_LINGER_S = 0.003
+_CLOSELY_S = 0.02
 
 
 @dataclass(slots=True)
@@ -37,6 +40,8 @@ class Batcher:
         self._closed: deque[_Batch] = deque()
         self._waiting_bytes = 0
         self._flusher: asyncio.Task[None] | None = None
+        self._seconds = asyncio.get_running_loop().time
+        self._appended_s = -_CLOSELY_S
 
     def writer(self, size_bytes: int) -> BatchWriter:
         """The shared open entry, for an item of `size_bytes` that is written before the next await.
@@ -93,6 +98,8 @@ class Batcher:
 
     async def _flush(self) -> None:
         while self._closed or (self._open is not None and len(self._open.writer)):
+            if not self._closed and self._seconds() - self._appended_s < _CLOSELY_S:
+                await asyncio.sleep(_LINGER_S)
             self._close_open()
             batches: list[_Batch] = []
             size = 0
@@ -111,6 +118,7 @@ class Batcher:
                 for number, batch in enumerate(batches):
                     batch.done.set_result(first + number)
             self._waiting_bytes -= size
+            self._appended_s = self._seconds()
 
     @staticmethod
     async def _payload(writer: BatchWriter) -> bytes:

@@ -16,6 +16,7 @@ RPC_SECONDS = Histogram(
 )
 RPC_STREAMS = Counter("cdp_rpc_streams_total", "Streams opened.", ["method"])
 RPC_ERRORS = Counter("cdp_rpc_errors_total", "Calls that ended with an error, by its code.", ["method", "code"])
+RPC_FORWARDED = Counter("cdp_rpc_forwarded_total", "Calls passed on to the owner of their workspace.", ["method"])
 WORKER_RESTARTS = Counter("cdp_worker_restarts_total", "Workers that failed and were started again.", ["role"])
 FOLDED_POSITION = Gauge("cdp_folded_position", "Last upstream position folded.", ["role", "workspace"])
 UPSTREAM_LAG = Gauge("cdp_upstream_lag_entries", "Upstream entries not folded yet.", ["role", "workspace"])

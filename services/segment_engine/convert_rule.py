@@ -9,6 +9,8 @@ from typing import TypeVar
 from cdp.segment.v1 import rule_pb2 as pb
 from core.errors import invalid
 from core.query import ast
+from core.query.limits import MAX_NODES
+from core.query.shape import check_shape
 from services.runtime.facts import scalar_from_proto, value_to_proto
 
 E = TypeVar("E", bound=Enum)
@@ -32,7 +34,6 @@ _WIRE = {
     ast.Period: pb.Period,
     ast.Scope: pb.Scope,
 }
-_MAX_NODES = 10_000
 
 
 def _to_wire(value: Enum) -> int:
@@ -191,35 +192,13 @@ def _window_to_proto(window: ast.Window | None) -> pb.Window | None:
 
 
 def rule_from_proto(message: pb.Rule) -> ast.Rule:
-    """The tree of core. Raises INVALID / RULE_TREE for a tree that is not post-order, too large, or incomplete."""
-    if not message.nodes:
-        raise invalid("RULE_TREE", "the tree has no node")
-    if len(message.nodes) > _MAX_NODES:
-        raise invalid("RULE_TOO_LARGE", f"a rule has at most {_MAX_NODES} nodes, this one has {len(message.nodes)}")
+    """The tree of core. Raises INVALID: RULE_TREE for an empty or unknown part, and what `check_shape` raises."""
+    if len(message.nodes) > MAX_NODES:
+        raise invalid("RULE_TOO_LARGE", f"a rule has at most {MAX_NODES} nodes, this one has {len(message.nodes)}")
     nodes = tuple(_node_from_proto(node) for node in message.nodes)
-    _check_tree(nodes, "rule")
-    return ast.Rule(nodes, _from_wire(ast.Scope, message.scope, ast.Scope.KNOWN))
-
-
-def _check_tree(nodes: Sequence[object], what: str) -> None:
-    """Every node but the last is the child of exactly one later branch."""
-    parents = [0] * len(nodes)
-    for number, node in enumerate(nodes):
-        if not isinstance(node, ast.Branch):
-            continue
-        least = 1 if node.op is ast.Op.NOT else 2
-        if len(node.children) < least and node.op is not ast.Op.EXCEPT and node.op is not ast.Op.AT_LEAST:
-            raise invalid("RULE_TREE", f"node {number} of the {what} has too few children for {node.op.value}")
-        if node.op is ast.Op.NOT and len(node.children) != 1:
-            raise invalid("RULE_TREE", f"node {number} of the {what}: not has one child")
-        for child in node.children:
-            if child >= number:
-                raise invalid(
-                    "RULE_TREE", f"node {number} of the {what} names child {child}, which does not precede it"
-                )
-            parents[child] += 1
-    if any(count != 1 for count in parents[:-1]) or (parents and parents[-1] != 0):
-        raise invalid("RULE_TREE", f"every node of the {what} but the last must be the child of exactly one branch")
+    rule = ast.Rule(nodes, _from_wire(ast.Scope, message.scope, ast.Scope.KNOWN))
+    check_shape(rule)
+    return rule
 
 
 def _node_from_proto(message: pb.Node) -> ast.Node:
@@ -313,7 +292,6 @@ def _filter_from_proto(messages: Sequence[pb.FilterNode]) -> ast.FilterTree:
                 nodes.append(_element_from_proto(message.element))
             case None:
                 raise invalid("RULE_TREE", "a node of a filter is empty")
-    _check_tree(nodes, "filter")
     return tuple(nodes)
 
 

@@ -15,7 +15,7 @@ import pytest
 from core.clock import ManualClock
 from core.errors import CdpError
 from core.eventlog.memory import MemoryLog
-from core.eventlog.protocol import Commit, EventLog
+from core.eventlog.protocol import Commit, Committed, EventLog, Fence, Partition
 from core.events.columns import Identifier
 from services.profile_unification.seen_store import SEEN
 from services.profile_unification.tables import DEAD_LETTERS, IDENTIFIERS, META, ORDERS, PROFILES
@@ -73,13 +73,13 @@ class BrokenLog(MemoryLog):
 
     rng: Random
 
-    async def commit(self, *args: object, **named: object) -> object:  # type: ignore[override]
+    async def commit(self, partition: Partition, fence: Fence, commit: Commit) -> Committed:
         """Half of the commits end with an error: some did happen, some did not."""
-        happens, told = self.rng.random() < 0.7, self.rng.random() < 0.7
-        if happens:
-            done = await super().commit(*args, **named)  # type: ignore[arg-type]
-        if not (happens and told):
-            raise ConnectionResetError("the process ends here")
+        if self.rng.random() < 0.3:
+            raise ConnectionResetError("the process ends before")
+        done = await super().commit(partition, fence, commit)
+        if self.rng.random() < 0.3:
+            raise ConnectionResetError("the process ends after")
         return done
 
 

@@ -31,22 +31,24 @@ async def fold_all(log: EventLog, folder: str, entries_a_commit: int) -> None:
     stubs = Stubs(lambda _: "127.0.0.1:1", "token", 1 << 20)
     leases = LeaseKeeper(log, "child", 1.0)
     runtime = Runtime(settings, ManualClock(T), log, stubs, WorkspaceDirectory(stubs, "token"), leases, "child")
-    fence = await leases.acquire(LEASE, timeout_s=10)
-    workspace = Workspace(WORKSPACE, WORKSPACE, "UTC", "EUR", BUCKET, T)
-    rules = IdentityRules()
-    shard = await UnificationShard.open(runtime, workspace, OWN, fence, rules)
-    state = await Folder.load(log, OWN, rules)
-    while entries := await log.read(UPSTREAM, shard.folded, entries_a_commit, 1 << 30):
-        await shard.fold(
-            state,
-            [
-                ingest_pb2.SubscribeResponse(
-                    position=entry.position, batch=facts_pb2.AcceptedBatch.FromString(entry.payload)
-                )
-                for entry in entries
-            ],
-        )
-    await leases.close()
+    try:
+        fence = await leases.acquire(LEASE, timeout_s=10)
+        workspace = Workspace(WORKSPACE, WORKSPACE, "UTC", "EUR", BUCKET, T)
+        rules = IdentityRules()
+        shard = await UnificationShard.open(runtime, workspace, OWN, fence, rules)
+        state = await Folder.load(log, OWN, rules)
+        while entries := await log.read(UPSTREAM, shard.folded, entries_a_commit, 1 << 30):
+            await shard.fold(
+                state,
+                [
+                    ingest_pb2.SubscribeResponse(
+                        position=entry.position, batch=facts_pb2.AcceptedBatch.FromString(entry.payload)
+                    )
+                    for entry in entries
+                ],
+            )
+    finally:
+        await leases.close()
 
 
 async def _main(url: str, folder: str) -> None:

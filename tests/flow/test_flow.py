@@ -31,6 +31,9 @@ from tests.flow.platform import APART, TOGETHER, Platform, eventually
 
 START_US = int(datetime(2026, 11, 2, 10, tzinfo=UTC).timestamp()) * 1_000_000
 
+#: A person's browser: what calls itself a program is taken for a scanner.
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
 #: What must have carried calls: the edges of the way of an event.
 UNARY_EDGES = (
     "/cdp.segment.v1.SegmentService/Evaluate",
@@ -227,7 +230,7 @@ async def test_a_cart_becomes_an_email_and_every_edge_carries_calls(
             # She clicks: known on the site without a login, and the click counts as an open.
             link = re.search(r'href="([^"]+/c/[^"]+)"', page)
             assert link is not None
-            clicked = await http.get(link.group(1), follow_redirects=False)
+            clicked = await http.get(link.group(1), headers={"User-Agent": BROWSER}, follow_redirects=False)
             assert clicked.status_code == 302
             assert clicked.headers["location"] == "https://shop.example/cart"
             assert "cdp_aid" in clicked.cookies

@@ -164,9 +164,10 @@ async def test_subscribe_serves_what_was_decided(tmp_path: Path) -> None:
         await house.folded(await house.accept(event("a", T, C)))
         call = house.profiles().Subscribe(metadata=house.metadata)
         await call.write(profile_pb2.SubscribeRequest(start=profile_pb2.SubscribeRequest.Start(consumer="test")))
-        responses = [await call.read() for _ in range(2)]
-        assert [(one.position, one.last_position, list(one.batch.events.ids)) for one in responses] == [
-            (0, 1, []),
-            (1, 1, ["a"]),
-        ]
+        seen = []
+        for _ in range(2):
+            response = await call.read()
+            assert isinstance(response, profile_pb2.SubscribeResponse)
+            seen.append((response.position, response.last_position, list(response.batch.events.ids)))
+        assert seen == [(0, 1, []), (1, 1, ["a"])]
         call.cancel()

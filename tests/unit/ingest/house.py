@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,17 +54,17 @@ class House:
         return self.host.runtime.stubs.internal_metadata("dev")
 
     @property
-    def ingest(self) -> ingest_pb2_grpc.IngestServiceAsyncStub:
+    def ingest(self) -> ingest_pb2_grpc.IngestServiceStub:
         """IngestService."""
         return ingest_pb2_grpc.IngestServiceStub(self.channel)
 
     @property
-    def workspaces(self) -> workspace_pb2_grpc.WorkspaceServiceAsyncStub:
+    def workspaces(self) -> workspace_pb2_grpc.WorkspaceServiceStub:
         """WorkspaceService."""
         return workspace_pb2_grpc.WorkspaceServiceStub(self.channel)
 
     @property
-    def keys(self) -> workspace_pb2_grpc.KeyServiceAsyncStub:
+    def keys(self) -> workspace_pb2_grpc.KeyServiceStub:
         """KeyService."""
         return workspace_pb2_grpc.KeyServiceStub(self.channel)
 
@@ -127,3 +128,10 @@ async def running(
         await host.stop()
         if log is None:
             await own.close()
+
+
+async def eventually(holds: Callable[[], bool], within_s: float = 10.0) -> None:
+    """Return once `holds()`; TimeoutError after `within_s`."""
+    async with asyncio.timeout(within_s):
+        while not holds():  # noqa: ASYNC110 - what is watched has no event to wait for
+            await asyncio.sleep(0.005)

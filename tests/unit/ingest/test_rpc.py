@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -115,7 +116,7 @@ async def test_many_calls_at_once_share_few_entries(house: House) -> None:
     answers = await asyncio.gather(*calls)
     assert {answer.message_id for answer in answers} == {event.id for event in await house.events()}
     batches = await house.columns()
-    assert len(batches) < 150
+    assert len(batches) < 50
     for answer in answers:
         assert answer.message_id in batches[answer.position - 1].ids
 
@@ -184,9 +185,8 @@ async def test_subscribe_resumes_and_outsiders_hold_nothing_back(house: House) -
     for metadata in (house.metadata, house.internal):
         call = house.ingest.Subscribe(metadata=metadata)
         await call.write(start)
-        seen = [await call.read() for _ in range(2)]
-        assert [one.position for one in seen] == [2, 3]
-        assert [one.batch.events.ids[0] for one in seen] == ["m1", "m2"]
+        seen: list[Any] = [await call.read() for _ in range(3)]
+        assert [(one.position, list(one.batch.events.ids)) for one in seen] == [(1, []), (2, ["m1"]), (3, ["m2"])]
         call.cancel()
     service = house.host.service(house.host.runtime.settings.roles[0])
     consumers = service._ways.of(house.host.runtime.workspaces.get("dev")).consumers  # type: ignore[attr-defined]

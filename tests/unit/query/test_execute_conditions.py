@@ -225,6 +225,8 @@ def test_for_the_same_value_of_lines_binds_filters_to_the_line() -> None:
     root = world.root()
     assert members(root, count("order_completed", Compare.GE, 2, same="items.sku", where=where), NOW) == {0}
     assert members(root, count("order_completed", Compare.GE, 2, same="items.sku"), NOW) == {0, 1}
+    apart: FilterTree = (ElementMatch("items", (Comparison("n", Compare.EQ, operands(1)),)), Branch(Op.NOT, (0,)))
+    assert members(root, count("order_completed", Compare.GE, 2, same="items.sku", where=apart), NOW) == {0}
     assert members(root, count("order_completed", Compare.GE, 3, same="items.sku"), NOW) == set()
 
 

@@ -1,0 +1,191 @@
+"""The demo from beginning to end, against a platform that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from rich.progress import TaskID
+
+from cdp.channel.v1 import channel_pb2
+from cdp.workspace.v1 import workspace_pb2
+from services.demo.cart import CartPlay, Thing, things_of
+from services.demo.cart_definitions import TimeScale
+from services.demo.client import CALL_S, Client, DemoError, again
+from services.demo.held import held
+from services.demo.journey import ZONE, Journey, read
+from services.demo.load import load
+from services.demo.mailbox import HookReceiver, Mailbox
+from services.demo.screen import INVENTED, Screen, number
+from services.demo.segments import show_parametric, show_segments
+from services.demo.timeline import show_contact, storied
+
+_READY_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where the platform is and how the demo goes. `smtp_port`: where the platform's mail server is expected."""
+
+    address: str
+    http_url: str
+    secret: str
+    smtp_port: int
+    share: float
+    hour_s: float
+    with_cart: bool
+    stay: bool
+
+
+async def run_demo(options: Options, screen: Screen) -> None:
+    """Load unless loaded, show segments and a contact, play the cart; with `stay`, show mail until cancelled.
+
+    Raises DemoError when it cannot go on, AioRpcError for what the platform refuses.
+    """
+    async with AsyncExitStack() as stack:
+        mailbox, hooks = Mailbox(), HookReceiver()
+        if options.with_cart:
+            await mailbox.start(options.smtp_port)
+            stack.push_async_callback(mailbox.close)
+            await hooks.start()
+            stack.push_async_callback(hooks.close)
+        client = Client(options.address, options.secret)
+        stack.push_async_callback(client.close)
+        await _prepare_workspace(client, screen)
+        things = await _show_data(client, screen, options.share)
+        if options.with_cart:
+            scale = TimeScale(options.hour_s)
+            screen.heading(f"An abandoned cart, on a time scale: 1 hour = {options.hour_s:g} s")
+            play = CartPlay(client, options.http_url, options.secret, screen, mailbox, hooks)
+            await play.play(things, scale)
+        _say_where(options, screen)
+        if options.stay:
+            await _show_what_arrives(mailbox, hooks, screen)
+
+
+async def _prepare_workspace(client: Client, screen: Screen) -> None:
+    """Refuse to play with real people; keep local time as the data do."""
+    get = channel_pb2.GetSettingsRequest()
+    settings = await again(
+        lambda: client.messages.GetSettings(get, metadata=client.metadata, timeout=CALL_S), _READY_WITHIN_S
+    )
+    if settings.settings.live:
+        raise DemoError("this workspace is marked live: the demo plays only where nobody real can get a message")
+    answer = await client.workspace.GetWorkspace(
+        workspace_pb2.GetWorkspaceRequest(), metadata=client.metadata, timeout=CALL_S
+    )
+    workspace = answer.workspace
+    if workspace.zone == ZONE:
+        return
+    workspace.zone = ZONE
+    update = workspace_pb2.UpdateWorkspaceRequest(workspace=workspace)
+    await client.workspace.UpdateWorkspace(update, metadata=client.metadata, timeout=CALL_S)
+    screen.say(f"workspace {workspace.id!r} keeps the time of {ZONE} from now on, as the data do")
+
+
+async def _show_data(client: Client, screen: Screen, share: float) -> tuple[Thing, ...]:
+    """Everything that needs the data at hand; gives back what the cart needs, so that the rest can be let go."""
+    screen.heading("Complete Journey: a year of a grocery chain (84.51°, CC0)")
+    started_s = time.perf_counter()
+    journey = await asyncio.to_thread(read, share)
+    _say_what(journey, screen, time.perf_counter() - started_s)
+    await _load_unless_held(client, journey, screen)
+    screen.heading("Segments, exact, as of the end of the data (2018-01-01 00:00 in New York)")
+    await show_segments(client, screen, len(journey.households))
+    screen.heading("One parametric segment, every department")
+    departments = sorted({product.department for product in journey.products})
+    await show_parametric(client, screen, departments)
+    screen.heading("One contact")
+    await show_contact(client, screen, storied(journey))
+    things = things_of(journey)
+    del journey
+    gc.collect()
+    return things
+
+
+def _say_what(journey: Journey, screen: Screen, read_s: float) -> None:
+    orders, lines, dirt = number(len(journey.orders)), number(len(journey.lines.product)), journey.dirt
+    screen.say(
+        f"{number(len(journey.households))} households, {orders} baskets with {lines} lines, "
+        f"{number(len(journey.products))} products, {number(len(journey.mailings))} campaign mailings, "
+        f"{number(len(journey.redemptions))} coupons redeemed; read in {read_s:.1f} s"
+    )
+    screen.say(
+        f"dirt, loaded as it is: {number(dirt.lines_without_quantity)} lines without quantity (they get no price), "
+        f"{number(dirt.lines_without_sales)} without sales, {number(dirt.lines_of_unknown_products)} of products that "
+        f"the catalogue lacks, {number(dirt.orders_of_zero)} baskets of 0.00; "
+        f"{number(dirt.lines_of_uneven_price)} unit prices rounded to 4 decimals (order totals are exact)"
+    )
+    screen.say(
+        f"{INVENTED}: an email at example.invalid for each household and the consent to it. Mailings were on paper; "
+        "they and coupons have a day without a time, and stand at its start in New York. Loading sends nothing."
+    )
+
+
+async def _load_unless_held(client: Client, journey: Journey, screen: Screen) -> None:
+    found = await held(client, journey)
+    if found.is_all_of(journey):
+        screen.say(
+            f"[green]already loaded[/green]: {number(found.contacts)} contacts, {number(found.orders)} orders counted"
+        )
+        return
+    bars = screen.bars()
+    totals = {
+        "contacts": len(journey.households),
+        "products": len(journey.products),
+        "messages and coupons": len(journey.mailings) + len(journey.redemptions),
+        "orders": len(journey.orders),
+    }
+    tasks: dict[str, TaskID] = {what: bars.add_task(what, total=total) for what, total in totals.items()}
+    with bars:
+        loaded = await load(client, journey, lambda what, items: bars.update(tasks[what], advance=items))
+    screen.say(
+        f"{number(loaded.items)} items acknowledged as durable in {loaded.acknowledged_s:.1f} s, "
+        f"queryable after {loaded.queryable_s:.1f} s"
+    )
+    found = await held(client, journey)
+    if not found.is_all_of(journey):
+        raise DemoError(
+            f"the platform counts {number(found.contacts)} contacts and {number(found.orders)} orders where the data "
+            f"hold {number(len(journey.households))} and {number(len(journey.orders))}. A workspace that holds other "
+            "data cannot agree: start again with an empty data folder"
+        )
+    screen.say(
+        f"[green]agrees[/green]: {number(found.contacts)} contacts and {number(found.orders)} orders counted by the "
+        "platform, each household with exactly its own number"
+    )
+
+
+def _say_where(options: Options, screen: Screen) -> None:
+    screen.heading("It keeps serving")
+    screen.plain(f"gRPC      {options.address}   (reflection is on)")
+    screen.plain(f"HTTP      {options.http_url}   (/v1/track, /v1/identify, /v1/batch, /metrics)")
+    screen.plain(f"API key   {options.secret}")
+    screen.plain("\nbuf curl --protocol grpc --http2-prior-knowledge \\")
+    screen.plain(
+        f'  -H \'authorization: Bearer {options.secret}\' -d \'{{"name": "Active", "as_of_us": 1514782800000000}}\' \\'
+    )
+    screen.plain(f"  http://{options.address}/cdp.segment.v1.SegmentService/Evaluate")
+
+
+async def _show_what_arrives(mailbox: Mailbox, hooks: HookReceiver, screen: Screen) -> None:
+    """One line for every mail and webhook, for ever."""
+
+    async def mails() -> None:
+        while True:
+            letter = await mailbox.next(3600.0)
+            if letter is not None:
+                screen.plain(f"mail to {letter['To']}: {letter['Subject']}")
+
+    async def calls() -> None:
+        while True:
+            hook = await hooks.next(3600.0)
+            if hook is not None:
+                screen.plain(f"webhook: {hook.raw.decode(errors='replace')}")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(mails())
+        tasks.create_task(calls())

@@ -46,5 +46,6 @@ def configure_logging(log_format: str, log_level: str) -> None:
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger that names its module in every record."""
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger().bind(logger=name)
+    # Lazy until its first record, so that modules may ask for it before `configure_logging` has run.
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(logger=name)
     return logger

@@ -119,6 +119,7 @@ async def running(
         key = await ensure_development_key(host.runtime, host.service(Role.INGEST))
         assert key is not None
         await host.wait_ready(10.0)
+        await eventually(lambda: len(host.runtime.workspaces.all()) > 0)
         async with (
             grpc.aio.insecure_channel(host.runtime.owner) as channel,
             httpx2.AsyncClient(base_url=f"http://127.0.0.1:{host.http_port}") as http,

@@ -61,7 +61,7 @@ class Scene:
     def archived(self) -> list[str]:
         """Ids of all archived events."""
         files = sorted(path for path in self.folder.glob("*/*.parquet") if not path.name.endswith(".facts.parquet"))
-        return [one for path in files for one in pq.read_table(path, columns=["id"])["id"].to_pylist()]
+        return [str(one) for path in files for one in pq.read_table(path, columns=["id"])["id"].to_pylist()]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from cdp.workspace.v1 import workspace_pb2 as pb
 from core.clock import ManualClock
 from core.errors import CdpError
 from core.eventlog.memory import MemoryLog
-from core.workspace import bucket_of, hash_of
+from core.workspace import bucket_of, hash_of, key_id_of
 from services.ingest.development import ensure_development_key
 from services.ingest.registry import PARTITION, Registry
 from services.runtime.errors import from_rpc
@@ -168,8 +168,9 @@ async def test_a_development_key_that_was_revoked_or_lost_is_replaced(house: Hou
     own = Registry(house.log, house.clock, leases)
     lost = await ensure_development_key(own, tmp_path / "elsewhere")
     assert lost not in (None, house.key)
-    [first, _] = own.keys("dev")
-    await own.revoke_key("dev", first.id, "test")
+    key_id = key_id_of(house.key)
+    assert key_id is not None
+    await own.revoke_key("dev", key_id, "test")
     replaced = await ensure_development_key(own, tmp_path / "data")
     assert replaced not in (None, house.key, lost)
     assert replaced is not None

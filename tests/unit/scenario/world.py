@@ -56,7 +56,7 @@ NAMES = Names(ATTRIBUTES, {name: {**COMMON_PARAMS, **params} for name, params in
 DEADLINE_S = 20.0
 
 
-class ProfilePeer(profile_pb2_grpc.ProfileServiceServicer):  # type: ignore[misc]
+class ProfilePeer(profile_pb2_grpc.ProfileServiceServicer):
     """Serves a profile log that tests append to."""
 
     def __init__(self, log: EventLog) -> None:
@@ -78,7 +78,7 @@ class ProfilePeer(profile_pb2_grpc.ProfileServiceServicer):  # type: ignore[misc
             yield response
 
 
-class EnginePeer(segment_pb2_grpc.SegmentServiceServicer):  # type: ignore[misc]
+class EnginePeer(segment_pb2_grpc.SegmentServiceServicer):
     """Evaluates texts on the profile log. `away` refuses calls; `hold` stops it from folding, so that it is behind."""
 
     def __init__(self, profiles: ProfilePeer) -> None:
@@ -148,7 +148,7 @@ class EnginePeer(segment_pb2_grpc.SegmentServiceServicer):  # type: ignore[misc]
             self._index.apply(batch.events, batch.facts, batch.position)
 
 
-class ChannelPeer(channel_pb2_grpc.ChannelServiceServicer):  # type: ignore[misc]
+class ChannelPeer(channel_pb2_grpc.ChannelServiceServicer):
     """Takes messages over. `calls` has every message of every call, `taken` each message once."""
 
     def __init__(self) -> None:
@@ -282,8 +282,8 @@ async def a_world(log: EventLog | None = None, clock: ManualClock | None = None)
 @asynccontextmanager
 async def peers(log: EventLog, clock: ManualClock) -> AsyncIterator[World]:
     """The peers alone, and a world without a shard."""
-    profiles, channel = ProfilePeer(log), ChannelPeer()
-    engine = EnginePeer(profiles)
+    profiles, channel = ProfilePeer(log), ChannelPeer()  # type: ignore[abstract]
+    engine = EnginePeer(profiles)  # type: ignore[abstract]
     server = grpc.aio.server()
     profile_pb2_grpc.add_ProfileServiceServicer_to_server(profiles, server)
     segment_pb2_grpc.add_SegmentServiceServicer_to_server(engine, server)

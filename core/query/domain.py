@@ -166,8 +166,9 @@ class EventDomain(TableDomain):
 
 
 class BoundDomain:
-    """Events, each with some of its lines: for `for the same items.p`, where conditions on lines see only the lines that
-    hold the value in question. Row i is event `events[i]` of `domain`; `owners` says which row each of `lines` is of."""
+    """Events, each with some of its lines: for `for the same items.p`, where conditions on lines see only the lines
+    that hold the value in question. Row i is event `events[i]` of `domain`; `owners` says which row each of `lines`
+    belongs to."""
 
     def __init__(
         self, domain: EventDomain, events: NDArray[np.int64], lines: TableDomain, owners: NDArray[np.int64]

@@ -17,10 +17,10 @@ import numpy as np
 from core.index.root import Edges as Pairs
 from core.index.root import Root
 from core.query.ast import Zone
-from core.query.edges import ZONE_ATTRIBUTE, Edges
+from core.query.edges import ZONE_ATTRIBUTE
 from core.query.local_time import find_zone, local_date, start_of
-from core.query.touches import Touches
 from core.schema import Kind
+from core.segments.saved import Saved
 
 
 @dataclass(slots=True)
@@ -31,17 +31,7 @@ class Due:
     whole: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class TimeSensitivity:
-    """What of a segment depends on time."""
-
-    edges: Edges
-    touches: Touches
-
-
-def agenda(
-    root: Root, segments: Mapping[str, TimeSensitivity], zone: str, after_us: int, until_us: int
-) -> list[tuple[int, Due]]:
+def agenda(root: Root, segments: Mapping[str, Saved], zone: str, after_us: int, until_us: int) -> list[tuple[int, Due]]:
     """The instants in (after, until] in order, each with what is due. `zone` is the workspace's. Empty span: []."""
     due: dict[int, Due] = defaultdict(Due)
     if until_us <= after_us or not segments:
@@ -60,17 +50,17 @@ def agenda(
     writes: dict[str, list[str]] = defaultdict(list)
     lists: dict[str, list[str]] = defaultdict(list)
     days: dict[Zone, list[str]] = defaultdict(list)
-    for name, sensitivity in segments.items():
-        for attribute, offsets in sensitivity.edges.instant_values.items():
+    for name, saved in segments.items():
+        for attribute, offsets in saved.edges.instant_values.items():
             for offset_us in offsets:
                 values[attribute, offset_us].append(name)
-        for attribute in sensitivity.edges.attribute_writes:
+        for attribute in saved.edges.attribute_writes:
             writes[attribute].append(name)
-        for list_name in sensitivity.touches.lists:
+        for list_name in saved.touches.lists:
             lists[list_name].append(name)
-        for day_zone in sensitivity.edges.local_days:
+        for day_zone in saved.edges.local_days:
             days[day_zone].append(name)
-        for instant in sensitivity.edges.instants:
+        for instant in saved.edges.instants:
             if after_us < instant <= until_us:
                 due[instant].whole.add(name)
     for (attribute, offset_us), names in values.items():
@@ -86,12 +76,12 @@ def agenda(
     return sorted(due.items())
 
 
-def _by_event(root: Root, segments: Mapping[str, TimeSensitivity]) -> dict[tuple[str, int], list[str]]:
+def _by_event(root: Root, segments: Mapping[str, Saved]) -> dict[tuple[str, int], list[str]]:
     """(event type, offset) -> the segments that watch this edge; prefixes are spelt out by the types seen."""
     watched: dict[tuple[str, int], list[str]] = defaultdict(list)
-    for name, sensitivity in segments.items():
+    for name, saved in segments.items():
         pairs: set[tuple[str, int]] = set()
-        for pattern, offsets in sensitivity.edges.events.items():
+        for pattern, offsets in saved.edges.events.items():
             if pattern.endswith("*"):
                 types = [event for event in root.events if event.startswith(pattern[:-1])]
             else:

@@ -18,29 +18,12 @@ from core.events.facts import FactBatch
 from core.index.contact_set import ContactSet
 from core.index.index import Index
 from core.index.root import Root
-from core.query.edges import edges
 from core.query.execute import Counts, LeafCache, count_of, evaluate
-from core.query.names import BoundRule
-from core.query.touches import touches
-from core.segments.agenda import Due, TimeSensitivity, agenda
+from core.segments.agenda import Due, agenda
 from core.segments.changes import BulkChange, Cause, Change, MembershipChange
+from core.segments.saved import Saved
 from core.segments.touched import touched_segments
 from core.segments.waves import Step, Wave, waves
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A saved segment without parameters, bound to the vocabulary."""
-
-    name: str
-    version: int
-    bound: BoundRule
-    sensitivity: TimeSensitivity
-
-    @staticmethod
-    def make(name: str, version: int, bound: BoundRule) -> Saved:
-        """Works out what facts and which instants can change `bound`."""
-        return Saved(name, version, bound, TimeSensitivity(edges(bound), touches(bound)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +158,8 @@ class Standing:
         if until_us <= self._clock_us:
             return []
         root = self._index.root()
-        sensitivities = {name: saved.sensitivity for name, saved in self._saved.items()}
         changes: list[Change] = []
-        for instant, due in agenda(root, sensitivities, self._zone, self._clock_us, until_us):
+        for instant, due in agenda(root, self._saved, self._zone, self._clock_us, until_us):
             self._clock_us = instant
             changes += self._at_boundary(root, instant, due)
         self._clock_us = until_us

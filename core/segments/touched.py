@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from typing import TYPE_CHECKING
 
 from core.events.facts import AttributeWrite, ContactFact, ListChange
-
-if TYPE_CHECKING:
-    from core.segments.standing import Saved
+from core.segments.saved import Saved
 
 
 def touched_segments(
@@ -26,10 +23,10 @@ def touched_segments(
     return sorted(
         name
         for name, one in saved.items()
-        if (appeared and one.sensitivity.touches.everything)
-        or not attributes.isdisjoint(one.sensitivity.touches.attributes)
-        or not lists.isdisjoint(one.sensitivity.touches.lists)
-        or any(_matches(pattern, event_types) for pattern in one.sensitivity.touches.event_names)
+        if (appeared and one.touches.everything)
+        or not attributes.isdisjoint(one.touches.attributes)
+        or not lists.isdisjoint(one.touches.lists)
+        or any(_matches(pattern, event_types) for pattern in one.touches.event_names)
     )
 
 

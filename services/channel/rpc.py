@@ -70,6 +70,8 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
         context: _Context,
     ) -> channel_pb2.ListMessagesResponse:
         """See the .proto."""
+        if request.state not in channel_pb2.MessageState.values():
+            raise invalid("UNKNOWN_STATE", f"state {request.state} is not known to this version")
         wanted = State(int(request.state)) if request.state else None
         state = self._shard().state
         ids, token = message_page(state.order, state.states, wanted, request.page_size, request.page_token)

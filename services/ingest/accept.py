@@ -255,6 +255,7 @@ def _quickly(
     lines = [line.fields for line in item.items]
     if not (
         identifiers
+        and (len(identifiers) == 1 or len(set(identifiers)) == len(identifiers))
         and MIN_INSTANT_US <= at_us < MAX_INSTANT_US
         and len(item.params) <= MAX_PROPERTIES
         and len(lines) <= MAX_ITEMS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,13 +29,21 @@ class _Column:
         self.values: list[int] = []
 
 
-#: Where the values of one name go: the kind that the vocabulary wants (None: the kind of the first value here), and
-#: the column once there is one.
-@dataclass(slots=True)
-class _Slot:
-    name: str
-    wanted: Kind | None
-    column: _Column | None = None
+#: How to add to a column: its rows, its values.
+_Put = tuple[Callable[[int], None], Callable[[int], None]]
+
+
+class _Puts:
+    """The columns of the names that were met on one event type (or on lines), by what the wire holds."""
+
+    __slots__ = ("decimals", "integers", "scaled", "texts", "truths")
+
+    def __init__(self) -> None:
+        self.texts: dict[str, _Put] = {}
+        self.decimals: dict[str, _Put] = {}
+        self.integers: dict[str, _Put] = {}
+        self.scaled: dict[str, _Put] = {}
+        self.truths: dict[str, _Put] = {}
 
 
 class BatchWriter:
@@ -54,8 +61,8 @@ class BatchWriter:
         self._codes: dict[str, int] = {}
         self._params: dict[tuple[str, Kind], _Column] = {}
         self._line_params: dict[tuple[str, Kind], _Column] = {}
-        self._slots: dict[str, dict[str, _Slot | None]] = {}
-        self._line_slots: dict[str, _Slot | None] = {}
+        self._puts: dict[str, _Puts] = {}
+        self._line_puts = _Puts()
         self._facts: list[facts_pb2.AcceptedFact] = []
         self.size_bytes = 0
 
@@ -101,10 +108,10 @@ class BatchWriter:
         `own` are texts that the caller checked already.
         """
         row, first_line = len(self._ids), self._lines
-        slots = self._slots.get(type_)
-        if slots is None:
-            slots = self._slots[type_] = {}
-        good = self._fields(params, row, slots, type_)
+        puts = self._puts.get(type_)
+        if puts is None:
+            puts = self._puts[type_] = _Puts()
+        good = self._fields(params, row, puts, type_)
         if good:
             for name, text in own.items():
                 if name in params:
@@ -115,9 +122,9 @@ class BatchWriter:
                 source in params for sources in FALLBACKS[type_].values() for source in sources
             )
         if good:
-            line_slots = self._line_slots
+            line_puts = self._line_puts
             for fields in lines:
-                if not self._fields(fields, self._lines, line_slots, None):
+                if not self._fields(fields, self._lines, line_puts, None):
                     good = False
                     break
                 self._lines += 1
@@ -174,70 +181,67 @@ class BatchWriter:
         column.rows.append(row)
         column.values.append(raw)
 
-    def _fields(self, fields: Fields, row: int, slots: dict[str, _Slot | None], type_: str | None) -> bool:
+    def _fields(self, fields: Fields, row: int, puts: _Puts, type_: str | None) -> bool:
         # The hot loop: about 45 values an order. Everything unusual leaves it with False.
-        codes = self._codes
+        codes, texts, decimals, integers, scaled = self._codes, puts.texts, puts.decimals, puts.integers, puts.scaled
         for name in fields:
             value = fields[name]
-            slot = slots[name] if name in slots else self._open_slot(slots, type_, name)
-            if slot is None:
-                return False
             which = value.WhichOneof("kind")
-            wanted = slot.wanted
             if which == "text":
-                if wanted is not Kind.TEXT and wanted is not None:
-                    return False
-                kind = Kind.TEXT
+                put = texts.get(name) or self._open(texts, name, type_, Kind.TEXT)
                 text = value.text
-                found = codes.get(text)
-                if found is None:
+                raw = codes.get(text, -1)
+                if raw < 0:
                     if not is_plain_text(text):
                         return False
-                    found = codes[text] = len(codes)
-                raw = found
-            elif which == "decimal_units" or which == "decimal":
-                if wanted is not Kind.DECIMAL and wanted is not None:
+                    raw = codes[text] = len(codes)
+            elif which == "decimal_units":
+                put = decimals.get(name) or self._open(decimals, name, type_, Kind.DECIMAL)
+                raw = value.decimal_units
+                if not -MAX_DECIMAL_UNITS <= raw <= MAX_DECIMAL_UNITS:
                     return False
-                kind = Kind.DECIMAL
-                if which == "decimal":
-                    units = decimal_from_text(value.decimal)
-                    if not isinstance(units, DecimalUnits):
-                        return False
-                    raw = units.units
-                else:
-                    raw = value.decimal_units
-                    if not -MAX_DECIMAL_UNITS <= raw <= MAX_DECIMAL_UNITS:
-                        return False
             elif which == "integer":
                 raw = value.integer
-                if wanted is Kind.INTEGER or wanted is None:
-                    kind = Kind.INTEGER
-                elif wanted is Kind.DECIMAL and -_MAX_WHOLE_OF_DECIMAL <= raw <= _MAX_WHOLE_OF_DECIMAL:
-                    kind = Kind.DECIMAL
-                    raw *= DECIMAL_SCALE
-                else:
+                put = integers.get(name)
+                if put is None:
+                    put = scaled.get(name) or self._open(scaled, name, type_, Kind.DECIMAL, wanted_only=True)
+                    if put is None:
+                        put = self._open(integers, name, type_, Kind.INTEGER)
+                    elif -_MAX_WHOLE_OF_DECIMAL <= raw <= _MAX_WHOLE_OF_DECIMAL:
+                        raw *= DECIMAL_SCALE
+                    else:
+                        return False
+            elif which == "decimal":
+                put = decimals.get(name) or self._open(decimals, name, type_, Kind.DECIMAL)
+                units = decimal_from_text(value.decimal)
+                if not isinstance(units, DecimalUnits):
                     return False
-            elif which == "boolean" and (wanted is Kind.BOOLEAN or wanted is None):
-                kind = Kind.BOOLEAN
+                raw = units.units
+            elif which == "boolean":
+                put = puts.truths.get(name) or self._open(puts.truths, name, type_, Kind.BOOLEAN)
                 raw = int(value.boolean)
             else:
                 return False
-            column = slot.column
-            if column is None or column.kind is not kind:
-                column = _column(self._params if type_ is not None else self._line_params, slot.name, kind)
-                slot.column = column
-            column.rows.append(row)
-            column.values.append(raw)
+            if put is None:
+                return False
+            put[0](row)
+            put[1](raw)
         return True
 
-    @staticmethod
-    def _open_slot(slots: dict[str, _Slot | None], type_: str | None, name: str) -> _Slot | None:
+    def _open(
+        self, puts: dict[str, _Put], name: str, type_: str | None, kind: Kind, *, wanted_only: bool = False
+    ) -> _Put | None:
+        """The column for values of `kind` under a canonical `name`, remembered; None when the vocabulary wants
+        another kind (or, with `wanted_only`, none in particular)."""
         canonical = item_name(name) if type_ is None else param_name(type_, name)
-        slot = None
-        if canonical == name and clean_name(name) == name:
-            slot = _Slot(name, item_kind(name) if type_ is None else param_kind(type_, name))
-        slots[name] = slot
-        return slot
+        if canonical != name or clean_name(name) != name:
+            return None
+        wanted = item_kind(name) if type_ is None else param_kind(type_, name)
+        if wanted is not kind and (wanted_only or wanted is not None):
+            return None
+        column = _column(self._params if type_ is not None else self._line_params, name, kind)
+        put = puts[name] = (column.rows.append, column.values.append)
+        return put
 
 
 def encoded(value: Scalar, code: Callable[[str], int]) -> tuple[Kind, int]:

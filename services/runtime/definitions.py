@@ -154,8 +154,11 @@ class Definitions:
         self._audit.append(change.audit)
 
     def audit(self, page_size: int, page_token: str) -> tuple[list[Audit], str]:
-        """Changes, newest first, from the opaque `page_token` on; the next token is empty at the end."""
-        before = int(page_token) if page_token.isdecimal() else len(self._audit) + 1
+        """Changes, newest first, from the opaque `page_token` on; the next token is empty at the end. INVALID /
+        BAD_PAGE_TOKEN for a token that no answer gave."""
+        if page_token and not (page_token.isascii() and page_token.isdigit() and len(page_token) < 16):
+            raise invalid("BAD_PAGE_TOKEN", "this page token is none that an answer gave")
+        before = max(int(page_token), 1) if page_token else len(self._audit) + 1
         size = min(page_size or _AUDIT_PAGE, 1000)
         page = self._audit[max(0, before - 1 - size) : before - 1][::-1]
         return page, str(page[-1].ordinal) if page and page[-1].ordinal > 1 else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -19,17 +18,29 @@ from services.runtime.telemetry import RPC_FORWARDED
 NOT_OWNED = "NOT_READY"
 _MARK = "cdp-forwarded"
 #: Metadata that belong to one connection, not to the call.
-_OF_THE_HOP = ("grpc-", "user-agent", "content-type", "te")
+_OF_THE_HOP = frozenset({"user-agent", "content-type", "te"})
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class OwnerAnswer(Exception):
-    """The owner refused the call: `error` goes to the caller unchanged."""
+    """The owner did not answer the call: `error` says why, in its own words."""
 
     def __init__(self, error: grpc.aio.AioRpcError) -> None:
         super().__init__(error.details())
         self.error = error
+
+    @property
+    def unreached(self) -> bool:
+        """True for the transport's own word that nobody is there; a server of ours always sends details."""
+        if self.error.code() is not grpc.StatusCode.UNAVAILABLE:
+            return False
+        return all(key != "grpc-status-details-bin" for key, _ in self.error.trailing_metadata() or ())
+
+    async def pass_on(self, context: Context) -> None:
+        """End the call with the owner's error, unchanged; raises grpc's abort, so it does not return."""
+        context.set_trailing_metadata(tuple(self.error.trailing_metadata() or ()))
+        await context.abort(self.error.code(), self.error.details() or "")
 
 
 class Forwarder:
@@ -54,47 +65,38 @@ class Forwarder:
             return None
         return await self._owners.elsewhere(lease_of(role, caller.optional_workspace.bucket))
 
-    async def unary(self, address: str, method: str, request: bytes, context: Context) -> bytes | None:
-        """The owner's answer in bytes; None when the owner cannot be reached. Raises `OwnerAnswer`."""
+    async def unary(self, address: str, method: str, request: bytes, context: Context) -> bytes:
+        """The owner's answer in bytes. Raises `OwnerAnswer`."""
         RPC_FORWARDED.labels(method).inc()
-        call = self._stubs.channel_to(address).unary_unary(method)
+        remaining_s = context.time_remaining()
+        timeout_s = self._longest_s if remaining_s is None else min(remaining_s, self._longest_s)
+        ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._stubs.channel_to(address).unary_unary(method)
         try:
-            answer: bytes = await call(request, timeout=self._remaining_s(context), metadata=_passed_on(context))
+            answer: bytes = await ask(request, timeout=timeout_s, metadata=_passed_on(context))
         except grpc.aio.AioRpcError as error:
-            if _unreached(error):
-                return None
             raise OwnerAnswer(error) from error
         return answer
 
-    async def stream(self, address: str, method: str, request: bytes, context: Context) -> AsyncIterator[bytes]:
-        """The owner's answers in bytes. Raises `OwnerAnswer`, also for an owner that cannot be reached."""
+    async def stream(self, address: str, method: str, request: bytes, context: Context) -> None:
+        """Write the owner's answers, in bytes, to `context` until they end. Raises `OwnerAnswer`."""
         RPC_FORWARDED.labels(method).inc()
-        timeout_s = context.time_remaining()
-        call = self._stubs.channel_to(address).unary_stream(method)(
-            request, timeout=timeout_s, metadata=_passed_on(context)
-        )
+        open_stream: grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
+        open_stream = self._stubs.channel_to(address).unary_stream(method)
+        call = open_stream(request, timeout=context.time_remaining(), metadata=_passed_on(context))
         try:
             while (answer := await call.read()) is not grpc.aio.EOF:
-                yield answer
+                await context.write(answer)
         except grpc.aio.AioRpcError as error:
             raise OwnerAnswer(error) from error
         finally:
             call.cancel()
 
-    def _remaining_s(self, context: Context) -> float:
-        remaining_s = context.time_remaining()
-        return self._longest_s if remaining_s is None else min(remaining_s, self._longest_s)
-
 
 def _passed_on(context: Context) -> tuple[tuple[str, str | bytes], ...]:
+    """The caller's metadata with the mark that one process has passed the call on already."""
     kept = tuple(
-        (key, value) for key, value in context.invocation_metadata() or () if not key.startswith(_OF_THE_HOP)
+        (key, value)
+        for key, value in context.invocation_metadata() or ()
+        if key not in _OF_THE_HOP and not key.startswith("grpc-")
     )
     return (*kept, (_MARK, "1"))
-
-
-def _unreached(error: grpc.aio.AioRpcError) -> bool:
-    """True for the transport's own word that nobody is there; a server of ours always sends details."""
-    if error.code() is not grpc.StatusCode.UNAVAILABLE:
-        return False
-    return all(key != "grpc-status-details-bin" for key, _ in error.trailing_metadata() or ())

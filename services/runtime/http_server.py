@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from core.errors import CdpError
-from services.runtime.errors import http_response
+from services.runtime.errors import from_unexpected, http_response
 from services.runtime.settings import Settings
 
 
@@ -32,8 +32,12 @@ async def _refused(_request: Request, error: Exception) -> Response:
     return http_response(error)
 
 
+async def _failed(request: Request, error: Exception) -> Response:
+    return http_response(from_unexpected(error, request.url.path))
+
+
 class HttpServer:
-    """uvicorn within our loop. `bind` takes the port, `start` answers, `stop` drains."""
+    """uvicorn within our loop. `bind` takes the port, `start` answers, `stop` drains. Used once."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -43,7 +47,9 @@ class HttpServer:
 
     def bind(self) -> int:
         """Take the port (0: any free one) and return it. Raises OSError when it is taken."""
-        self._socket = socket.create_server((self._settings.http_host, self._settings.http_port))
+        host = self._settings.http_host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host.strip("[]"), self._settings.http_port), family=family)
         port: int = self._socket.getsockname()[1]
         return port
 
@@ -52,26 +58,27 @@ class HttpServer:
         assert self._socket is not None, "bind() comes first"
         app = Starlette(
             routes=[Route("/healthz", _alive), Route("/metrics", _metrics), *routes],
-            exception_handlers={CdpError: _refused},
+            exception_handlers={CdpError: _refused, Exception: _failed},
         )
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=30, limit_concurrency=2_000,
             timeout_graceful_shutdown=max(1, round(self._settings.drain_s)),
         )  # fmt: skip
         self._server = _HostedServer(config)
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http-server")
 
     async def stop(self) -> None:
         """Finish requests in flight and close the port. Idempotent."""
         if self._server is not None:
             self._server.should_exit = True
-        if self._task is not None:
-            with suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        task, self._task = self._task, None
+        try:
+            if task is not None:
+                await task
+        finally:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
 
 
 class _HostedServer(uvicorn.Server):

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from core.eventlog.protocol import EventLog
 from services.runtime.lease import LeaseKeeper, owner_address
 
-#: The log is asked for the owner of one lease at most this often.
+#: For so long an owner is taken for the owner.
 OWNER_CACHE_S = 1.0
 
 
 class Owners:
-    """Looks up the holders of leases, at most once per OWNER_CACHE_S and lease."""
+    """Looks up the holders of leases, and remembers each for OWNER_CACHE_S."""
 
     def __init__(self, log: EventLog, leases: LeaseKeeper, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._log = log
@@ -34,15 +34,11 @@ class Owners:
         asked_s, address = self._known.get(lease, (float("-inf"), None))
         if now_s - asked_s < OWNER_CACHE_S:
             return address
-        # Marked as asked before the answer is here: calls that come meanwhile use what was known and ask no twice.
-        self._known[lease] = (now_s, address)
+        if lease in self._known:
+            self._known[lease] = (now_s, address)  # calls that come meanwhile go by the old answer: one of them asks
         owner = await self._log.owner(lease)
         found = None if owner is None else owner_address(owner)
         if found == self._own_address:
             found = None
         self._known[lease] = (now_s, found)
         return found
-
-    def forget(self, lease: str) -> None:
-        """Ask anew at the next call: what was known has proved wrong."""
-        self._known.pop(lease, None)

@@ -19,6 +19,7 @@ class Settings:
     roles: tuple[Role, ...]
     grpc_host: str
     grpc_port: int
+    advertised_address: str
     http_host: str
     http_port: int
     redis_url: str | None
@@ -51,6 +52,7 @@ class Settings:
             roles=roles,
             grpc_host=read.text("CDP_GRPC_HOST", "127.0.0.1"),
             grpc_port=read.integer("CDP_GRPC_PORT", 50051, 0, 65535),
+            advertised_address=read.address("CDP_ADVERTISED_ADDRESS", required=False) or "",
             http_host=read.text("CDP_HTTP_HOST", "127.0.0.1"),
             http_port=read.integer("CDP_HTTP_PORT", 8080, 0, 65535),
             redis_url=read.optional("CDP_REDIS_URL"),

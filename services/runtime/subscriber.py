@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import grpc
 
 from cdp.ingest.v1 import ingest_pb2
 from cdp.profile.v1 import profile_pb2
+from core.errors import CdpError, Code, unavailable
 from services.runtime.context import Runtime
 from services.runtime.errors import from_rpc
 from services.runtime.telemetry import FOLDED_POSITION, UPSTREAM_LAG, get_logger
 
 _LOG = get_logger(__name__)
-_PAUSE_S = 0.2
+#: A broken stream is opened again after this pause, which doubles up to the longest while nothing comes.
+_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 1.0
 
 
 class Response(Protocol):
@@ -28,14 +31,18 @@ class Response(Protocol):
 
 
 R = TypeVar("R", bound=Response)
-Call = grpc.aio.StreamStreamCall
+Call = grpc.aio.StreamStreamCall[Any, Any]
+
+#: Refusals that asking again cannot mend.
+_FINAL = ("EPOCH_CHANGED", "LOG_TRIMMED", "POSITION_AHEAD", "ACKNOWLEDGED_AHEAD")
 
 
 class Subscription(Generic[R]):
-    """Entries after `after`, in order. Iterate over it; call `acknowledge` once their effect is durable.
+    """Entries after `after`, in order, each once. Iterate over it; call `acknowledge` once their effect is durable.
 
     A broken stream is opened again after the last entry handed out. An answer that asking again cannot mend
-    (another epoch, trimmed) is raised as CdpError.
+    (another epoch, trimmed, a position out of order) is raised as CdpError. Iterating ends with the iterator: once
+    nobody holds it, or its task is cancelled, the call is cancelled at once.
     """
 
     def __init__(
@@ -48,6 +55,8 @@ class Subscription(Generic[R]):
         start: Callable[[int, str], object],
         acknowledgement: Callable[[int], object],
     ) -> None:
+        self.consumer = consumer
+        self.last_position = 0
         self._labels = (consumer, workspace_id)
         self._runtime = runtime
         self._open_stream = open_stream
@@ -58,7 +67,6 @@ class Subscription(Generic[R]):
         self._epoch = ""
         self._send = asyncio.Event()
         self._greeted = False
-        self.last_position = 0
 
     def caught_up(self, position: int) -> bool:
         """True when `position` is the end of the peer's log as it last told; False before it has spoken."""
@@ -71,47 +79,100 @@ class Subscription(Generic[R]):
         FOLDED_POSITION.labels(*self._labels).set(position)
         UPSTREAM_LAG.labels(*self._labels).set(max(0, self.last_position - position))
 
-    async def __aiter__(self) -> AsyncIterator[R]:
-        while True:
-            call = self._open_stream()
-            sender = asyncio.create_task(self._acknowledge_all(call))
-            try:
-                await call.write(self._start(self._position, self._epoch))
-                async for response in call:
-                    self._epoch = response.epoch
-                    self.last_position = response.last_position
-                    self._greeted = True
-                    if response.position > self._position:
-                        self._position = response.position
-                        yield response
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as failure:
-                error = failure if isinstance(failure, grpc.aio.AioRpcError) else await _ended(call)
-                refusal = from_rpc(error)
-                if refusal.reason in ("EPOCH_CHANGED", "LOG_TRIMMED", "POSITION_AHEAD"):
-                    raise refusal from error
-                _LOG.info("stream broken, opening it again", consumer=self._labels[0], reason=refusal.reason)
-            finally:
-                sender.cancel()
-                call.cancel()
-            await asyncio.sleep(_PAUSE_S)
+    def __aiter__(self) -> AsyncIterator[R]:
+        return _Iterator(self)
 
-    async def _acknowledge_all(self, call: grpc.aio.StreamStreamCall) -> None:  # type: ignore[type-arg]
-        sent = self._position
-        while True:
-            await self._send.wait()
-            self._send.clear()
-            if self._acknowledged > sent:
-                sent = self._acknowledged
-                try:
+    def open(self) -> tuple[Call, asyncio.Task[None]]:
+        """A stream from the acknowledged position on, and the task that sends on it."""
+        call = self._open_stream()
+        # From what is durable, not from what was handed out: the peer trims below a position that it was told.
+        sending = self._send_all(call, self._acknowledged, self._start(self._acknowledged, self._epoch))
+        return call, asyncio.create_task(sending, name=f"{self.consumer}-acknowledgements")
+
+    def take(self, response: R) -> bool:
+        """Note what `response` says; True for an entry that was not handed out yet.
+
+        Raises INTERNAL / STREAM_GAP when entries are missing before it.
+        """
+        self._epoch = response.epoch
+        self.last_position = response.last_position
+        self._greeted = True
+        if response.position <= self._position:
+            return False
+        if response.position != self._position + 1:
+            what = f"position {response.position} came after {self._position}"
+            raise CdpError(Code.INTERNAL, "STREAM_GAP", what)
+        self._position = response.position
+        return True
+
+    async def _send_all(self, call: Call, sent: int, start: object) -> None:
+        try:
+            await call.write(start)
+            while True:
+                if self._acknowledged > sent:
+                    sent = self._acknowledged
                     await call.write(self._acknowledgement(sent))
-                except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                    return  # the reading side sees the same end and opens the stream again
+                    continue
+                self._send.clear()
+                await self._send.wait()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return  # the reading side sees the same end and opens the stream again
 
 
-async def _ended(call: grpc.aio.StreamStreamCall) -> grpc.aio.AioRpcError:  # type: ignore[type-arg]
-    metadata = await call.trailing_metadata()
-    code = await call.code()
-    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), metadata, await call.details())
+class _Iterator(AsyncIterator[R]):
+    """One pass over a subscription. Not a generator: those end only when the loop gets to finalise them."""
+
+    def __init__(self, subscription: Subscription[R]) -> None:
+        self._subscription = subscription
+        self._call: Call | None = None
+        self._sender: asyncio.Task[None] | None = None
+        self._pause_s = _PAUSE_S
+
+    async def __anext__(self) -> R:
+        try:
+            return await self._next()
+        except BaseException:
+            self._close()
+            raise
+
+    async def _next(self) -> R:
+        subscription = self._subscription
+        while True:
+            if self._call is None:
+                self._call, self._sender = subscription.open()
+            try:
+                response = await self._call.read()
+            except grpc.aio.AioRpcError as error:
+                await self._broken(from_rpc(error), error)
+                continue
+            if response is grpc.aio.EOF:
+                await self._broken(unavailable("STREAM_ENDED", "the peer ended the stream"), None)
+                continue
+            self._pause_s = _PAUSE_S
+            entry = cast("R", response)
+            if subscription.take(entry):
+                return entry
+
+    async def _broken(self, refusal: CdpError, error: grpc.aio.AioRpcError | None) -> None:
+        """Pause before the stream is opened again. Raises `refusal` if that cannot help."""
+        if refusal.reason in _FINAL:
+            raise refusal from error
+        self._close()
+        log = _LOG.info if refusal.code is Code.UNAVAILABLE else _LOG.warning
+        log("stream broken, opening it again", consumer=self._subscription.consumer, reason=refusal.reason)
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+
+    def _close(self) -> None:
+        sender, self._sender = self._sender, None
+        call, self._call = self._call, None
+        if sender is not None and not sender.get_loop().is_closed():
+            sender.cancel()
+        if call is not None:
+            call.cancel()
+
+    def __del__(self) -> None:
+        self._close()
 
 
 def subscribe_ingest(

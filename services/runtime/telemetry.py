@@ -47,5 +47,5 @@ def configure_logging(log_format: str, log_level: str) -> None:
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger that names its module in every record."""
     # Lazy until its first record, so that modules may ask for it before `configure_logging` has run.
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger(logger=name)
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(module=name)
     return logger

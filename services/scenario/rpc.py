@@ -114,6 +114,7 @@ def _before(token: str) -> tuple[int, str] | None:
     if not token:
         return None
     started_at_us, colon, run_id = token.partition(":")
-    if not colon or not started_at_us.removeprefix("-").isdecimal():
+    digits = started_at_us.removeprefix("-")
+    if not (colon and digits.isascii() and digits.isdigit() and len(digits) < 20):
         raise invalid("BAD_PAGE_TOKEN", "this page token is none that an answer gave")
     return int(started_at_us), run_id

@@ -18,7 +18,8 @@ from core.index.contact_set import ContactSet
 from core.query.execute import Counts, Evaluation, count_of, evaluate
 from core.query.format import format_rule
 from core.query.names import BoundRule
-from core.segments.standing import Published, Saved, StandingView
+from core.segments.saved import Saved
+from core.segments.standing import Published, StandingView
 from services.runtime.caller import caller
 from services.runtime.ownership import Ownership
 from services.segment_engine.convert import (
@@ -185,9 +186,10 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
         shard = self._shard()
         published = await shard.published_at(request.min_position, _patience_s(context))
         numbers = _standing(shard, published, request.name).members.numbers()
-        if request.page_token and not request.page_token.isdecimal():
-            raise invalid("BAD_PAGE_TOKEN", "the page token is none of ours")
-        first = int(np.searchsorted(numbers, int(request.page_token or 0)))
+        token = request.page_token
+        if token and not (token.isascii() and token.isdigit() and len(token) <= 10):
+            raise invalid("BAD_PAGE_TOKEN", "this page token is none that an answer gave")
+        first = int(np.searchsorted(numbers, int(token or 0)))
         size = min(request.page_size or 1_000, 10_000)
         page = numbers[first : first + size].tolist()
         return pb.ListMembersResponse(

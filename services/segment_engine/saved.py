@@ -12,7 +12,7 @@ from core.query.bind import bind, references
 from core.query.format import format_rule
 from core.query.names import BoundRule
 from core.query.parse import parse
-from core.segments.standing import Saved
+from core.segments.saved import Saved
 from core.segments.vocabulary import names_of
 from services.runtime.definitions import Definitions, Stored
 

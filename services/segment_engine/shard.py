@@ -16,7 +16,8 @@ from core.errors import CdpError, unavailable
 from core.eventlog.protocol import Commit, Fence, Partition, TableWrite
 from core.index.index import Index
 from core.segments.changes import Change
-from core.segments.standing import Published, Saved, Standing
+from core.segments.saved import Saved
+from core.segments.standing import Published, Standing
 from services.runtime.caller import Workspace
 from services.runtime.context import Runtime
 from services.runtime.definitions import DefinitionChange

@@ -17,7 +17,8 @@ from core.index.index import Index
 from core.query.bind import bind
 from core.query.format import format_rule
 from core.segments.changes import BulkChange, Cause, Change, MembershipChange
-from core.segments.standing import Saved, Standing
+from core.segments.saved import Saved
+from core.segments.standing import Standing
 from tests.generators.plain import plain_rule
 from tests.generators.scene import Scene, make_scene
 from tests.generators.world import batches

@@ -16,7 +16,7 @@ import httpx2
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2_grpc
 from cdp.workspace.v1 import workspace_pb2_grpc
-from core.clock import ManualClock
+from core.clock import Clock, ManualClock
 from core.eventlog.memory import MemoryLog
 from core.eventlog.protocol import EventLog, Partition
 from core.events.columns import Event, EventColumns
@@ -38,7 +38,7 @@ class House:
 
     host: Host
     log: EventLog
-    clock: ManualClock
+    clock: Any
     key: str
     channel: grpc.aio.Channel
     http: httpx2.AsyncClient
@@ -107,9 +107,7 @@ def settings(data_dir: Path, extra: Mapping[str, str] | None = None) -> Settings
 
 
 @asynccontextmanager
-async def running(
-    data_dir: Path, log: EventLog | None = None, clock: ManualClock | None = None
-) -> AsyncIterator[House]:
+async def running(data_dir: Path, log: EventLog | None = None, clock: Clock | None = None) -> AsyncIterator[House]:
     """Start ingest with a development key; end it afterwards. A given log stays open."""
     time = clock or ManualClock(NOW_US)
     own = log or MemoryLog(time, LoopWaiter())

@@ -1,0 +1,155 @@
+"""kill -9 of every role and of the log server in the middle of a load: the outcome is that of an undisturbed run.
+
+Five processes, one a role, on a real log server. 5 % of Complete Journey and every kill once in each run of the tests;
+all of it, with kills at random calls and at every named failpoint, under `make fault`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from services.demo import journey
+from services.demo.journey import Journey
+from services.runtime.roles import ALL_ROLES, Role
+from tests.fault.outcome import Outcome, outcome
+from tests.fault.processes import ROOT, Processes, platform
+from tests.fault.shopping import Ledger, calls, first_calls, set_up
+from tests.flow.mailbox import Mailbox, Receiver
+
+LOG_SERVER = "log server"
+Victim = Role | str
+VICTIMS: tuple[Victim, ...] = (*ALL_ROLES, LOG_SERVER)
+SAMPLE = 0.05
+
+
+def failpoints() -> dict[str, Role]:
+    """Every named failpoint of the services, with the role in whose process it lies."""
+    found: dict[str, Role] = {}
+    for role in ALL_ROLES:
+        for path in sorted((ROOT / "services" / role).rglob("*.py")):
+            found |= dict.fromkeys(re.findall(r'failpoint\("([^"]+)"\)', path.read_text()), role)
+    return found
+
+
+class Killer:
+    """Kills at chosen calls. A victim is started again at once, while the load goes on; the next one is killed after
+    it is ready again."""
+
+    def __init__(self, processes: Processes, plan: Mapping[int, Victim]) -> None:
+        self._processes = processes
+        self._plan = dict(plan)
+        self._recovery: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self.killed: list[Victim] = []
+
+    async def before(self, call: int) -> None:
+        """Called before each call of the load, by its number."""
+        victim = self._plan.pop(call, None)
+        if victim is None:
+            return
+        async with self._one_at_a_time:
+            await self.recovered()
+            self.killed.append(victim)
+            if isinstance(victim, Role):
+                self._processes.kill(victim)
+                self._recovery = asyncio.create_task(self._processes.restart(victim))
+            else:
+                self._processes.valkey.kill()
+                self._recovery = asyncio.create_task(asyncio.to_thread(self._processes.valkey.start))
+
+    async def recovered(self) -> None:
+        """Return once the last victim works again."""
+        if self._recovery is not None:
+            await self._recovery
+
+
+Disturb = Callable[[Processes, Ledger], Awaitable[None]]
+
+
+async def play(
+    folder: Path, data: Journey, at_us: int, plan: Mapping[int, Victim], points: Mapping[Role, str] | None = None
+) -> Outcome:
+    """Load everything on a fresh platform, with the kills of `plan` (number of a call -> victim), and with roles that
+    die at their failpoint of `points` ("name:n") and are started again."""
+    started_s = time.perf_counter()
+    with Mailbox() as mailbox, Receiver() as receiver:
+        async with platform(folder, {"CDP_SMTP_URL": mailbox.url}) as processes:
+            await set_up(processes, receiver.url)
+            ready_s = time.perf_counter()
+            dying = [asyncio.create_task(die_once(processes, role, point)) for role, point in (points or {}).items()]
+            ledger, killer = Ledger(), Killer(processes, plan)
+            client = processes.client(Role.INGEST)
+            await ledger.send(client, first_calls(data, at_us))
+            await ledger.send(client, iter(calls(data, at_us)), killer.before)
+            await killer.recovered()
+            assert len(killer.killed) == len(plan)
+            loaded_s = time.perf_counter()
+            found = await outcome(processes, ledger, mailbox, receiver)
+            await asyncio.gather(*dying)
+            processes.check_alive()
+            print(
+                f"{len(plan)} kills, failpoints {dict(points or {})}: ready in {ready_s - started_s:.1f} s, "
+                f"{ledger.items} items in {loaded_s - ready_s:.1f} s, "
+                f"settled and checked in {time.perf_counter() - loaded_s:.1f} s"
+            )
+            return found
+
+
+async def die_once(processes: Processes, role: Role, point: str) -> None:
+    """Start the role so that it dies at its failpoint; when it has, start it again."""
+    processes.kill(role)
+    processes.start(role, point)
+    await processes.wait_dead(role, 300.0)
+    await processes.restart(role)
+
+
+def now_us() -> int:
+    """A recent instant that the runs to compare share: carts of it start their scenario."""
+    return (time.time_ns() // 1_000_000_000 - 60) * 1_000_000
+
+
+@pytest.mark.slow
+async def test_every_role_and_the_log_server_killed_in_the_middle_of_a_load(tmp_path: Path) -> None:
+    data, at_us = journey.read(SAMPLE), now_us()
+    undisturbed = await play(tmp_path / "undisturbed", data, at_us, {})
+    load = len(calls(data, at_us))
+    plan = {(number + 1) * load // (len(VICTIMS) + 1): victim for number, victim in enumerate(VICTIMS)}
+    killed = await play(tmp_path / "killed", data, at_us, plan)
+    assert killed.profiles == undisturbed.profiles
+    assert killed.members == undisturbed.members
+    assert killed.facts == undisturbed.facts
+    assert sum(0 < len(members) < len(killed.profiles) for members in killed.members.values()) >= 10
+
+
+@pytest.mark.fault
+async def test_many_kills_at_random_moments_of_the_whole_load(tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    data, at_us = journey.read(), now_us()
+    undisturbed = await play(tmp_path / "undisturbed", data, at_us, {})
+    rng = random.Random(seed)
+    victims = [*VICTIMS, *VICTIMS, *rng.choices(VICTIMS, k=8)]
+    rng.shuffle(victims)
+    moments = rng.sample(range(len(calls(data, at_us))), len(victims))
+    killed = await play(tmp_path / "killed", data, at_us, dict(zip(moments, victims, strict=True)))
+    assert killed == undisturbed
+
+
+@pytest.mark.fault
+async def test_every_named_failpoint_of_the_whole_load(tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    data, at_us = journey.read(SAMPLE), now_us()
+    undisturbed = await play(tmp_path / "undisturbed", data, at_us, {})
+    for name, role in failpoints().items():
+        point = f"{name}:{rng.randint(1, 8)}"
+        died = await play(tmp_path / name, data, at_us, {}, {role: point})
+        assert died == undisturbed, point

@@ -60,6 +60,8 @@ class ScenarioShard:
         self._wake = asyncio.Event()
         self._segments_wanted = asyncio.Event()
         self._running = False
+        self._caught_up = False
+        self._feed = subscribe_profile(runtime, workspace.id, CONSUMER, seen.profile_position)
 
     @staticmethod
     async def open(runtime: Runtime, workspace: Workspace, partition: Partition, fence: Fence) -> ScenarioShard:
@@ -81,8 +83,8 @@ class ScenarioShard:
         self._running = False
 
     def ready(self) -> bool:
-        """True from `run` on: what is stored was read, and streams resume from there."""
-        return self._running
+        """What unification had told when this shard began is folded; timers fire from then on."""
+        return self._running and self._caught_up
 
     @property
     def position(self) -> int:
@@ -133,9 +135,8 @@ class ScenarioShard:
     # --- facts in -------------------------------------------------------------------------------------------------
 
     async def _follow_profiles(self) -> None:
-        feed = subscribe_profile(self._runtime, self._workspace.id, CONSUMER, self.position)
-        async for response in feed:
-            await self._fold_profiles(response, feed)
+        async for response in self._feed:
+            await self._fold_profiles(response, self._feed)
 
     async def _fold_profiles(
         self, response: profile_pb2.SubscribeResponse, feed: Subscription[profile_pb2.SubscribeResponse]
@@ -188,6 +189,10 @@ class ScenarioShard:
         return self._fold.memberships(changes, response.profile_position, self._journal.now_us())
 
     async def _follow_clock(self) -> None:
+        # A timer that fell due while we were away must not act before a purchase of that time is folded.
+        while not self._feed.caught_up(self.position):
+            await asyncio.sleep(_POLL_S)
+        self._caught_up = True
         while True:
             self._wake.clear()
             await self.tick()

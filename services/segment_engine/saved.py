@@ -25,8 +25,11 @@ class SegmentDefinition:
     description: str
 
     def encode(self) -> bytes:
-        """The stored form: {"text", "description"}."""
-        return json.dumps({"text": format_rule(self.rule), "description": self.description}).encode()
+        """The stored form: {"text", "description"}. Raises what `parse` raises (RULE_TOO_LARGE, RULE_TOO_DEEP) for a
+        rule whose canonical text it would not read: what cannot be read again must not be stored."""
+        text = format_rule(self.rule)
+        parse(text)
+        return json.dumps({"text": text, "description": self.description}).encode()
 
     @staticmethod
     def decode(payload: bytes) -> SegmentDefinition:

@@ -259,7 +259,8 @@ class Range:
             for service in file.DESCRIPTOR.services_by_name.values():
                 answer = await health.Check(health_pb2.HealthCheckRequest(service=service.full_name))
                 assert answer.status == health_pb2.HealthCheckResponse.SERVING, service.full_name
-        assert await self._counted() == self._failures
+        counted = await self._counted()
+        assert counted == self._failures, f"restarted or set aside: {counted}, before: {self._failures}"
 
     async def _counted(self) -> dict[str, float]:
         text = (await self.http.get(f"{self.platform.http_url(Role.INGEST)}/metrics")).text

@@ -116,8 +116,12 @@ class Standing:
     def _apply_waves(self, batch: FactBatch) -> Iterable[tuple[int, MembershipChange]]:
         for wave in waves(batch.events, batch.facts):
             events = wave.events(batch.events)
+            facts = [replace(fact, before_event=0) for fact in wave.facts]
+            if not wave.steps:
+                self._index.apply(events, facts, batch.position)  # the catalogue alone: it names no contact
+                continue
             before_root = self._index.root()
-            self._index.apply(events, [replace(fact, before_event=0) for fact in wave.facts], batch.position)
+            self._index.apply(events, facts, batch.position)
             yield from self._after_wave(wave, events.strings, events.types, before_root, self._clock_us)
 
     def _after_wave(

@@ -38,6 +38,7 @@ _GRACE_S = 15.0
 _POLL_S = 0.1
 _THINGS = 3
 _LEAST_UNITS = 20_000
+_FOOD = frozenset({"GROCERY", "PRODUCE", "PASTRY", "DELI", "MEAT", "SEAFOOD"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ class Visitor:
 
 
 def things_of(journey: Journey) -> tuple[Thing, ...]:
-    """The last products sold that have a name and cost 2.00 or more, each once."""
-    catalogue = {one.number: one for one in journey.products if one.name}
+    """The last foods sold that have a name and cost 2.00 or more, each once."""
+    catalogue = {one.number: one for one in journey.products if one.name and one.department in _FOOD}
     found: dict[int, Thing] = {}
     lines = journey.lines
     for number, price in zip(lines.product[::-1].tolist(), lines.price_units[::-1].tolist(), strict=True):

@@ -16,11 +16,11 @@ from services.demo.cart import CartPlay, Thing, things_of
 from services.demo.cart_definitions import TimeScale
 from services.demo.client import CALL_S, Client, DemoError, again
 from services.demo.held import held
-from services.demo.journey import ZONE, Journey, read
+from services.demo.journey import END_US, ZONE, Journey, read
 from services.demo.load import load
 from services.demo.mailbox import HookReceiver, Mailbox
 from services.demo.screen import INVENTED, Screen, number
-from services.demo.segments import show_parametric, show_segments
+from services.demo.segments import SEGMENTS, show_parametric, show_segments
 from services.demo.timeline import show_contact, storied
 
 _READY_WITHIN_S = 60.0
@@ -165,9 +165,8 @@ def _say_where(options: Options, screen: Screen) -> None:
     screen.plain(f"HTTP      {options.http_url}   (/v1/track, /v1/identify, /v1/batch, /metrics)")
     screen.plain(f"API key   {options.secret}")
     screen.plain("\nbuf curl --protocol grpc --http2-prior-knowledge \\")
-    screen.plain(
-        f'  -H \'authorization: Bearer {options.secret}\' -d \'{{"name": "Active", "as_of_us": 1514782800000000}}\' \\'
-    )
+    screen.plain(f"  -H 'authorization: Bearer {options.secret}' \\")
+    screen.plain(f"""  -d '{{"name": "{SEGMENTS[0].name}", "as_of_us": {END_US}}}' \\""")
     screen.plain(f"  http://{options.address}/cdp.segment.v1.SegmentService/Evaluate")
 
 

@@ -24,8 +24,8 @@ class Screen:
         self.console.print(text, highlight=False)
 
     def plain(self, text: str) -> None:
-        """Text of others, as it is."""
-        self.console.print(text, highlight=False, markup=False)
+        """Text of others, as it is: not wrapped, so that it can be copied."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def bars(self) -> Progress:
         """Bars for the parts of a load."""

@@ -35,8 +35,8 @@ class Gate(grpc.aio.ServerInterceptor):
     """Authenticates every call, checks the method's scope, and turns every error into a status.
 
     `scopes` maps "/package.Service/Method" to the scope it needs. Only grpc's own services (health, reflection) pass
-    without a key. A method without a scope is refused, so that none is open by mistake. More than
-    `maximum_concurrent` calls at once are refused with EXHAUSTED / TOO_MANY_CALLS.
+    without a key. A method without a scope is refused, so that none is open by mistake. Over `maximum_concurrent`
+    calls at once, those that do not come from services are refused with EXHAUSTED / TOO_MANY_CALLS.
     """
 
     def __init__(
@@ -89,16 +89,17 @@ class Gate(grpc.aio.ServerInterceptor):
         """Set the caller of this call, or raise why it may not."""
         if scope is None:
             raise CdpError(Code.INTERNAL, "METHOD_HAS_NO_SCOPE", "this method is not open to anybody")
-        if self._active > self._maximum_concurrent:
-            raise CdpError(
-                Code.EXHAUSTED, "TOO_MANY_CALLS", "too many calls at once, try again soon", retry_after_s=0.5
-            )
         secret, workspace_id = "", None
         for key, value in context.invocation_metadata() or ():
             if key == "authorization" and isinstance(value, str):
                 secret = value[7:] if value[:7].lower() == "bearer " else value
             elif key == "cdp-workspace" and isinstance(value, str):
                 workspace_id = value
+        # Services pass: without their answers (whose key is this?) no call could end.
+        if self._active > self._maximum_concurrent and not self._directory.is_internal(secret):
+            raise CdpError(
+                Code.EXHAUSTED, "TOO_MANY_CALLS", "too many calls at once, try again soon", retry_after_s=0.5
+            )
         caller = self._directory.cached(secret)
         if caller is None:
             if self._directory.is_internal(secret):

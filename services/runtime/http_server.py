@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from core.errors import CdpError
 from services.runtime.errors import from_unexpected, http_response
+from services.runtime.http_patience import PatientProtocol
 from services.runtime.settings import Settings
 
 
@@ -61,8 +62,8 @@ class HttpServer:
             exception_handlers={CdpError: _refused, Exception: _failed},
         )
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=30, limit_concurrency=2_000,
-            timeout_graceful_shutdown=max(1, round(self._settings.drain_s)),
+            app, http=PatientProtocol, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=30,
+            limit_concurrency=2_000, timeout_graceful_shutdown=max(1, round(self._settings.drain_s)),
         )  # fmt: skip
         self._server = _HostedServer(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http-server")

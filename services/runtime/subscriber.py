@@ -159,7 +159,8 @@ class _Iterator(AsyncIterator[R]):
             raise refusal from error
         self._close()
         log = _LOG.info if refusal.code is Code.UNAVAILABLE else _LOG.warning
-        log("stream broken, opening it again", consumer=self._subscription.consumer, reason=refusal.reason)
+        log("stream broken, opening it again", consumer=self._subscription.consumer, reason=refusal.reason,
+            error=refusal.message)
         await asyncio.sleep(self._pause_s)
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 

@@ -73,7 +73,7 @@ class Processes:
             "CDP_REDIS_URL": self.valkey.url,
             "CDP_DATA_DIR": str(self._folder / "data"),
             "CDP_INTERNAL_TOKEN": _TOKEN,
-            "CDP_LEASE_TTL_S": "1",
+            "CDP_LEASE_TTL_S": "3",
             "CDP_SNAPSHOT_INTERVAL_S": "1",
             "CDP_LOG_LEVEL": "warning",
             **self._extra,

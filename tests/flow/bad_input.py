@@ -238,6 +238,11 @@ class Range:
         self._failures = await self._counted()
         await self.good()
 
+    def expect_dead_letters(self, role: str, count: int) -> None:
+        """So many more records of `role` were rightly set aside."""
+        name = f'cdp_dead_letters_total{{role="{role}"}}'
+        self._failures[name] = self._failures.get(name, 0.0) + count
+
     async def unharmed(self) -> None:
         """Everything good is there, everything serves, nothing was restarted or set aside."""
         await self.good()

@@ -121,12 +121,13 @@ async def test_a_method_without_a_scope_is_closed_and_the_server_goes_on(host: H
 async def test_an_unexpected_error_is_logged_and_tells_nothing(host: Host) -> None:
     toy(host, ToyEngine).failure = ValueError("password of the database")
     async with segments(host) as stub:
+        metadata = bearer("read-acme")
         for call in (
-            stub.ConvertRule(rule("raise"), metadata=bearer("read-acme"), timeout=5),
-            stub.Members(pb.MembersRequest(name="raise"), metadata=bearer("read-acme"), timeout=5).read(),
+            lambda: stub.ConvertRule(rule("raise"), metadata=metadata, timeout=5),
+            lambda: stub.Members(pb.MembersRequest(name="raise"), metadata=metadata, timeout=5).read(),
         ):
             with capture_logs() as logs:
-                status, error = await refusal(call)
+                status, error = await refusal(call())
             assert (status, error.reason) == (_S.INTERNAL, "UNEXPECTED")
             assert "password" not in error.message
             traces = [log for log in logs if log["event"] == "unexpected error"]
@@ -187,6 +188,7 @@ async def test_too_many_calls_are_refused_with_a_hint(empty_house: House) -> Non
     host = await empty_house.start(Role.INGEST, Role.SEGMENT_ENGINE, CDP_MAXIMUM_CONCURRENT_RPCS="4")
     empty_house.registry.add("acme")
     engine = toy(host, ToyEngine)
+    await until(engine.ready, "the workspace is owned")
     async with segments(host) as stub:
 
         async def one() -> str:

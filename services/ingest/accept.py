@@ -33,6 +33,7 @@ from core.identity.rules import IdentityRules
 from core.schema import Kind, Scalar
 from services.ingest.convert import occurred, person_to_fact, plain_fields, product_to_fact
 from services.ingest.writer import BatchWriter
+from services.runtime.phone import international
 
 TOO_LARGE = "ITEM_TOO_LARGE"
 BAD_ORDER = "BAD_ORDER"
@@ -43,7 +44,7 @@ MAX_EVENT_BYTES = 32 << 10
 #: An order or a product through gRPC may be larger: a thousand lines.
 MAX_ORDER_BYTES = 256 << 10
 
-_RULES = IdentityRules()
+_RULES = IdentityRules(phone=international)
 _MAX_ORDER_ID = 200
 #: Events whose name is a status of an order: they count once per (order id, status).
 _ORDER_STATUSES = {f"order_{status}": status for status in ("created", "completed", "cancelled", "refunded")}

@@ -10,12 +10,12 @@ from starlette.routing import BaseRoute
 from cdp.profile.v1 import profile_pb2_grpc
 from core.eventlog.protocol import Fence, Partition
 from core.identity.rules import IdentityRules
-from services.profile_unification.phone import international
 from services.profile_unification.rpc import ProfileServicer
 from services.profile_unification.worker import UnificationShard
 from services.runtime.caller import Scope, Workspace
 from services.runtime.context import Runtime
 from services.runtime.ownership import Ownership
+from services.runtime.phone import international
 from services.runtime.roles import Role
 from services.runtime.service import GrpcService
 

@@ -214,8 +214,7 @@ class Gate(grpc.aio.ServerInterceptor):
         responses = behaviour(request, context)
         try:
             async for response in responses:
-                # Returns when the transport has taken it: a slow reader holds the handler, not memory.
-                await context.write(response)
+                await _write(context, response)
                 written = True
         except CdpError as error:
             address = None if written else await self._owner(method, request, context, error)
@@ -238,6 +237,15 @@ class Gate(grpc.aio.ServerInterceptor):
         if error.code is Code.INTERNAL:
             _LOG.error("call failed", method=method, reason=error.reason, error=error.message)
         await abort(context, error)
+
+
+async def _write(context: Context, response: Any) -> None:
+    """Returns when the transport has taken it: a slow reader holds the handler, not memory."""
+    try:
+        await context.write(response)
+    except grpc.aio.InternalError as error:
+        # The caller has gone while we wrote. grpc is about to cancel this task for it; the end is the same.
+        raise asyncio.CancelledError("the caller has gone") from error
 
 
 def _draining() -> CdpError:

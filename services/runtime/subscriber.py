@@ -158,9 +158,9 @@ class _Iterator(AsyncIterator[R]):
         if refusal.reason in _FINAL:
             raise refusal from error
         self._close()
-        log = _LOG.info if refusal.code is Code.UNAVAILABLE else _LOG.warning
-        log("stream broken, opening it again", consumer=self._subscription.consumer, reason=refusal.reason,
-            error=refusal.message)
+        # A refusal in words of ours that is no "not now" wants somebody's eye, though it may still pass.
+        log = _LOG.info if refusal.code is Code.UNAVAILABLE or refusal.reason.startswith("PEER_") else _LOG.warning
+        log("stream broken, opening it again", consumer=self._subscription.consumer, reason=refusal.reason)
         await asyncio.sleep(self._pause_s)
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 

@@ -189,13 +189,12 @@ class ScenarioShard:
         return self._fold.memberships(changes, response.profile_position, self._journal.now_us())
 
     async def _follow_clock(self) -> None:
-        # A timer that fell due while we were away must not act before a purchase of that time is folded.
-        while not self._feed.caught_up(self.position):
-            await asyncio.sleep(_POLL_S)
-        self._caught_up = True
         while True:
             self._wake.clear()
-            await self.tick()
+            # A timer that fell due while we were away must not act before a purchase of that time is folded.
+            self._caught_up = self._caught_up or self._feed.caught_up(self.position)
+            if self._caught_up:
+                await self.tick()
             try:
                 await asyncio.wait_for(self._wake.wait(), _POLL_S)
             except TimeoutError:

@@ -50,6 +50,10 @@ class Processes:
         """Where the role's gRPC services answer."""
         return f"127.0.0.1:{self._ports[role][0]}"
 
+    def http_url(self, role: Role) -> str:
+        """Where the role's HTTP routes answer."""
+        return f"http://127.0.0.1:{self._ports[role][1]}"
+
     def client(self, role: Role) -> Client:
         """A client of the public API at this role's address."""
         if role not in self._clients:
@@ -69,7 +73,7 @@ class Processes:
             **{ADDRESS_KEYS[other]: self.address(other) for other in ALL_ROLES},
             "CDP_GRPC_PORT": str(self._ports[role][0]),
             "CDP_HTTP_PORT": str(self._ports[role][1]),
-            "CDP_PUBLIC_URL": f"http://127.0.0.1:{self._ports[Role.CHANNEL][1]}",
+            "CDP_PUBLIC_URL": self.http_url(Role.CHANNEL),
             "CDP_REDIS_URL": self.valkey.url,
             "CDP_DATA_DIR": str(self._folder / "data"),
             "CDP_INTERNAL_TOKEN": _TOKEN,
@@ -154,16 +158,18 @@ async def _serving(stub: health_pb2_grpc.HealthStub) -> bool:
 
 
 @asynccontextmanager
-async def platform(folder: Path, extra: Mapping[str, str]) -> AsyncIterator[Processes]:
-    """All roles up and ready with the workspace, on a log server that makes every write durable at once."""
+async def platform(
+    folder: Path, extra: Mapping[str, str], roles: tuple[Role, ...] = ALL_ROLES
+) -> AsyncIterator[Processes]:
+    """The roles up and ready with the workspace, on a log server that makes every write durable at once."""
     valkey = start_valkey(folder / "valkey", "always")
     processes = Processes(folder, valkey, extra)
     try:
-        for role in ALL_ROLES:
+        for role in roles:
             processes.start(role)
         await processes.wait_ready(Role.INGEST)
         await processes.make_workspace()
-        for role in ALL_ROLES:
+        for role in roles:
             await processes.wait_ready(role)
         yield processes
     finally:

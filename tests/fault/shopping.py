@@ -34,13 +34,14 @@ WAITING_AT = "wait_again"
 _IN_FLIGHT = 4
 _PATIENCE_S = 120.0
 
+GOT_A_LETTER = "Got a letter"
 #: Kept current by the engine from before the first fact on.
 STANDING = {
     "Regulars": "did order_completed at least 60 times",
     "Coffee": 'did order_completed (any item (category = "COFFEE")) at least 3 times',
     "Coupons": "did coupon_redeemed at least 2 times",
     "Left a cart": "did cart_updated and did not order_completed",
-    "Got a letter": 'received message (kind = "trigger")',
+    GOT_A_LETTER: 'received message (kind = "trigger")',
     "Shoppers with an address": "email is present and did order_completed and not did cart_updated",
 }
 

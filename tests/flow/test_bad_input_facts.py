@@ -6,13 +6,13 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import AsyncIterator
-from datetime import date
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from cdp.facts.v1 import facts_pb2
+from cdp.facts.v1.facts_pb2 import Identifier, Product, Value
 from cdp.ingest.v1 import ingest_pb2 as pb
 from cdp.profile.v1 import profile_pb2
 from core.clock import DAY_US, MAX_INSTANT_US, MIN_INSTANT_US
@@ -23,22 +23,22 @@ from tests.flow.platform import eventually
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
-def who(value: str, kind: str = "external_id") -> facts_pb2.Identifier:
-    return facts_pb2.Identifier(kind=kind, value=value)
+def who(value: str, kind: str = "external_id") -> Identifier:
+    return Identifier(kind=kind, value=value)
 
 
-def text(value: str) -> facts_pb2.Value:
-    return facts_pb2.Value(text=value)
+def text(value: str) -> Value:
+    return Value(text=value)
 
 
-def event(value: facts_pb2.Value | None = None, name: str = "p", **fields: Any) -> pb.Event:
+def event(value: Value | None = None, name: str = "p", **fields: Any) -> pb.Event:
     made = pb.Event(**{"type": "note", "identifiers": [who("bad")], **fields})
     if value is not None:
         made.params[name].CopyFrom(value)
     return made
 
 
-def person(attributes: dict[str, facts_pb2.Value] | None = None, **fields: Any) -> pb.Person:
+def person(attributes: dict[str, Value] | None = None, **fields: Any) -> pb.Person:
     return pb.Person(**{"identifiers": [who("bad")], "attributes": attributes or {}, **fields})
 
 
@@ -54,6 +54,9 @@ def padded(size_bytes: int) -> pb.Event:
     return made
 
 
+CHEAP = facts_pb2.Object(fields={"price": text("cheap")})
+LINE = facts_pb2.Object(fields={"quantity": Value(integer=1)})
+
 #: Items of a gRPC batch, each also sent by the call of its own.
 ITEMS = (
     Case(Bad.NUL, "in a param", event(text("a\0b")), "BAD_TEXT"),
@@ -62,27 +65,27 @@ ITEMS = (
     Case(Bad.NUL, "in an id", event(identifiers=[who("a\0b")]), "BAD_TEXT"),
     Case(Bad.NUL, "in the id of an order", order(order_id="a\0b"), "BAD_TEXT"),
     Case(Bad.NUL, "in a list's name", person(lists=[facts_pb2.ListMove(list="a\0b", member=True)]), "BAD_NAME"),
-    Case(Bad.NUL, "in a product's id", facts_pb2.Product(product_id="a\0b"), "BAD_TEXT"),
+    Case(Bad.NUL, "in a product's id", Product(product_id="a\0b"), "BAD_TEXT"),
     Case(Bad.BYTE_ORDER_MARK, "in a param", event(text("\ufeffa")), "BAD_TEXT"),
     Case(Bad.BYTE_ORDER_MARK, "in an attribute", person({"a": text("\ufeffa")}), "BAD_TEXT"),
     Case(Bad.RIGHT_TO_LEFT, "in a param", event(text("a\u202eb")), "BAD_TEXT"),
     Case(Bad.RIGHT_TO_LEFT, "in an attribute's name", person({"a\u202eb": text("a")}), "BAD_NAME"),
-    Case(Bad.NAN, "as a decimal", event(facts_pb2.Value(decimal="NaN")), "BAD_NUMBER"),
-    Case(Bad.INFINITY, "as a decimal", event(facts_pb2.Value(decimal="-Infinity")), "BAD_NUMBER"),
-    Case(Bad.HUGE_EXPONENT, "as a decimal", event(facts_pb2.Value(decimal="1e400")), "BAD_NUMBER"),
-    Case(Bad.HUGE_EXPONENT, "beyond what Decimal holds", event(facts_pb2.Value(decimal="1e" + "9" * 30)), "BAD_NUMBER"),
-    Case(Bad.BEYOND_64_BITS, "as a decimal", event(facts_pb2.Value(decimal=str(2**64))), "BAD_NUMBER"),
-    Case(Bad.BEYOND_64_BITS, "units beyond 9e14", event(facts_pb2.Value(decimal_units=2**63 - 1)), "BAD_NUMBER"),
-    Case(Bad.LONG_INTEGER, "as a decimal", event(facts_pb2.Value(decimal="9" * 5_000)), "BAD_NUMBER"),
+    Case(Bad.NAN, "as a decimal", event(Value(decimal="NaN")), "BAD_NUMBER"),
+    Case(Bad.INFINITY, "as a decimal", event(Value(decimal="-Infinity")), "BAD_NUMBER"),
+    Case(Bad.HUGE_EXPONENT, "as a decimal", event(Value(decimal="1e400")), "BAD_NUMBER"),
+    Case(Bad.HUGE_EXPONENT, "beyond what Decimal holds", event(Value(decimal="1e" + "9" * 30)), "BAD_NUMBER"),
+    Case(Bad.BEYOND_64_BITS, "as a decimal", event(Value(decimal=str(2**64))), "BAD_NUMBER"),
+    Case(Bad.BEYOND_64_BITS, "units beyond 9e14", event(Value(decimal_units=2**63 - 1)), "BAD_NUMBER"),
+    Case(Bad.LONG_INTEGER, "as a decimal", event(Value(decimal="9" * 5_000)), "BAD_NUMBER"),
     Case(Bad.NO_ID, "event", event(identifiers=[]), "NO_IDENTIFIER"),
     Case(Bad.NO_ID, "person", person(identifiers=[]), "NO_IDENTIFIER"),
     Case(Bad.NO_ID, "order", order(identifiers=[]), "NO_IDENTIFIER"),
     Case(Bad.NO_ID, "order without its own", order(order_id=""), "BAD_ORDER"),
     Case(Bad.NO_ID, "link of nothing", pb.Link(), "NO_IDENTIFIER"),
-    Case(Bad.NO_ID, "product", facts_pb2.Product(), "NO_PRODUCT_ID"),
+    Case(Bad.NO_ID, "product", Product(), "NO_PRODUCT_ID"),
     Case(Bad.NO_ID, "no type", event(type=""), "NO_TYPE"),
-    Case(Bad.WRONG_TYPE, "a price that is a text", order(items=[{"fields": {"price": text("cheap")}}]), "BAD_NUMBER"),
-    Case(Bad.WRONG_TYPE, "an age that is a truth", person({"age": facts_pb2.Value(boolean=True)}), "WRONG_TYPE"),
+    Case(Bad.WRONG_TYPE, "a price that is a text", order(items=[CHEAP]), "BAD_NUMBER"),
+    Case(Bad.WRONG_TYPE, "an age that is a truth", person({"age": Value(boolean=True)}), "WRONG_TYPE"),
     Case(Bad.WRONG_TYPE, "a day as a birth date", person({"birth_date": text("yesterday")}), "BAD_TIME"),
     Case(
         Bad.WRONG_TYPE,
@@ -93,14 +96,14 @@ ITEMS = (
     Case(
         Bad.WRONG_TYPE,
         "a place off the earth",
-        person({"home": facts_pb2.Value(location=facts_pb2.Location(latitude_e7=2**31 - 1))}),
+        person({"home": Value(location=facts_pb2.Location(latitude_e7=2**31 - 1))}),
         "BAD_NUMBER",
     ),
-    Case(Bad.NULLS, "a param without a value", event(facts_pb2.Value())),
-    Case(Bad.NULLS, "an attribute without a value", person({"city": facts_pb2.Value()})),
-    Case(Bad.MANY_PROPERTIES, "10,001", event(**{"params": {f"p{n}": facts_pb2.Value() for n in range(10_001)}}),
+    Case(Bad.NULLS, "a param without a value", event(Value())),
+    Case(Bad.NULLS, "an attribute without a value", person({"city": Value()})),
+    Case(Bad.MANY_PROPERTIES, "10,001", event(params={f"p{n}": Value() for n in range(10_001)}),
          "ITEM_TOO_LARGE"),
-    Case(Bad.MANY_PROPERTIES, "1,001", event(**{"params": {f"p{n}": facts_pb2.Value() for n in range(1_001)}}),
+    Case(Bad.MANY_PROPERTIES, "1,001", event(params={f"p{n}": Value() for n in range(1_001)}),
          "TOO_MANY_PROPERTIES"),
     Case(Bad.LONG_KEY, "a param", event(text("a"), "k" * 10_240), "BAD_NAME"),
     Case(Bad.LONG_KEY, "an attribute", person({"k" * 10_240: text("a")}), "BAD_NAME"),
@@ -110,22 +113,22 @@ ITEMS = (
     Case(Bad.AT_LIMITS, "a message id of 257", event(message_id="m" * 257), "BAD_MESSAGE_ID"),
     Case(Bad.AT_LIMITS, "a name of 128", event(text("a"), "n" * 128)),
     Case(Bad.AT_LIMITS, "a name of 129", event(text("a"), "n" * 129), "BAD_NAME"),
-    Case(Bad.AT_LIMITS, "1,000 lines", order(order_id="1000", items=[{"fields": {"quantity": {"integer": 1}}}] * 1_000)),
-    Case(Bad.AT_LIMITS, "1,001 lines", order(items=[{"fields": {"quantity": {"integer": 1}}}] * 1_001),
+    Case(Bad.AT_LIMITS, "1,000 lines", order(order_id="1000", items=[LINE] * 1_000)),
+    Case(Bad.AT_LIMITS, "1,001 lines", order(items=[LINE] * 1_001),
          "TOO_MANY_ITEMS"),
-    Case(Bad.AT_LIMITS, "the largest amount", event(facts_pb2.Value(decimal="900000000000000"), "amount")),
-    Case(Bad.AT_LIMITS, "one more", event(facts_pb2.Value(decimal="900000000000000.0001"), "amount"), "BAD_NUMBER"),
-    Case(Bad.AT_LIMITS, "five decimals", event(facts_pb2.Value(decimal="0.00001")), "BAD_NUMBER"),
+    Case(Bad.AT_LIMITS, "the largest amount", event(Value(decimal="900000000000000"), "amount")),
+    Case(Bad.AT_LIMITS, "one more", event(Value(decimal="900000000000000.0001"), "amount"), "BAD_NUMBER"),
+    Case(Bad.AT_LIMITS, "five decimals", event(Value(decimal="0.00001")), "BAD_NUMBER"),
     Case(Bad.YEAR_0_AND_10000, "the first instant", event(occurred_at_us=MIN_INSTANT_US)),
     Case(Bad.YEAR_0_AND_10000, "before it", event(occurred_at_us=MIN_INSTANT_US - 1), "BAD_TIME"),
     Case(Bad.YEAR_0_AND_10000, "the last instant", event(occurred_at_us=MAX_INSTANT_US - 1)),
     Case(Bad.YEAR_0_AND_10000, "after it", event(occurred_at_us=MAX_INSTANT_US), "BAD_TIME"),
-    Case(Bad.YEAR_0_AND_10000, "an attribute at the first", person({"when": {"instant_us": MIN_INSTANT_US}})),
-    Case(Bad.YEAR_0_AND_10000, "an attribute at the last", person({"when": {"instant_us": MAX_INSTANT_US - 1}})),
-    Case(Bad.YEAR_0_AND_10000, "born in year 1", person({"birth_date": {"date_days": (date.min - date(1970, 1, 1)).days}})),
+    Case(Bad.YEAR_0_AND_10000, "an attribute at the first", person({"when": Value(instant_us=MIN_INSTANT_US)})),
+    Case(Bad.YEAR_0_AND_10000, "an attribute at the last", person({"when": Value(instant_us=MAX_INSTANT_US - 1)})),
+    Case(Bad.YEAR_0_AND_10000, "born in year 1", person({"birth_date": Value(date_days=-719_162)})),
     Case(Bad.NUMBER_AS_TIME, "an instant of 2^63-1", event(occurred_at_us=2**63 - 1), "BAD_TIME"),
-    Case(Bad.NUMBER_AS_TIME, "an instant of -2^63", event({"instant_us": -(2**63)}), "BAD_TIME"),  # type: ignore[arg-type]
-    Case(Bad.NUMBER_AS_TIME, "day 2^31-1", event({"date_days": 2**31 - 1}), "BAD_TIME"),  # type: ignore[arg-type]
+    Case(Bad.NUMBER_AS_TIME, "an instant of -2^63", event(Value(instant_us=-(2**63))), "BAD_TIME"),
+    Case(Bad.NUMBER_AS_TIME, "day 2^31-1", event(Value(date_days=2**31 - 1)), "BAD_TIME"),
     Case(Bad.FUTURE, "in a year", event(occurred_at_us=START_US + 365 * DAY_US)),
     *(
         Case(Bad.BLOCKED_IDS, repr(value), event(identifiers=[who(value, kind)]), "NO_IDENTIFIER")
@@ -172,7 +175,7 @@ CALLS = (
     (Bad.WRONG_TYPE, "properties that are a list", track(b'"properties":[]'), "WRONG_TYPE"),
     (Bad.WRONG_TYPE, "an id that is an object", b'{"type":"track","event":"Note","userId":{}}', "WRONG_TYPE"),
     (Bad.NULLS, "everywhere", b'{"type":"track","event":null,"userId":null,"properties":null}', "NO_TYPE"),
-    (Bad.NULLS, "as values", track(b'"properties":{"p":null},"context":null,"timestamp":null')),
+    (Bad.NULLS, "as values", track(b'"properties":{"p":null},"context":null,"timestamp":null'), ""),
     (Bad.MANY_PROPERTIES, "1,001", track(b'"properties":{%s}' % b",".join(b'"p%d":1' % n for n in range(1_001))),
      "TOO_MANY_PROPERTIES"),
     (Bad.LONG_KEY, "10 KB", track(b'"properties":{"%s":1}' % (b"k" * 10_240)), "BAD_NAME"),
@@ -181,11 +184,11 @@ CALLS = (
     (Bad.YEAR_0_AND_10000, "year 10000", track(b'"timestamp":"10000-01-01T00:00:00Z"'), "BAD_TIME"),
     (Bad.YEAR_0_AND_10000, "before year 1 by its zone", track(b'"timestamp":"0001-01-01T00:00:00+14:00"'), "BAD_TIME"),
     (Bad.LEAP_SECOND, "2016", track(b'"timestamp":"2016-12-31T23:59:60Z"'), "BAD_TIME"),
-    (Bad.FUTURE, "in 100 years", track(b'"timestamp":"2126-01-01T00:00:00Z"')),
+    (Bad.FUTURE, "in 100 years", track(b'"timestamp":"2126-01-01T00:00:00Z"'), ""),
     (Bad.NO_SUCH_LOCAL_TIME, "31 April", track(b'"timestamp":"2026-04-31T00:00:00Z"'), "BAD_TIME"),
     (Bad.NO_SUCH_LOCAL_TIME, "24:00", track(b'"timestamp":"2026-04-30T24:00:00Z"'), "BAD_TIME"),
     (Bad.NO_SUCH_LOCAL_TIME, "an offset of 99 h", track(b'"timestamp":"2026-04-30T00:00:00+99:00"'), "BAD_TIME"),
-    (Bad.NO_SUCH_LOCAL_TIME, "the hour that New York skips, with its offset", track(b'"timestamp":"2026-03-08T02:30:00-05:00"')),
+    (Bad.NO_SUCH_LOCAL_TIME, "skipped in New York", track(b'"timestamp":"2026-03-08T02:30:00-05:00"'), ""),
     (Bad.NUMBER_AS_TIME, "milliseconds", track(b'"timestamp":1700000000000'), "BAD_TIME"),
     (Bad.BLOCKED_IDS, "undefined", b'{"type":"track","event":"Note","userId":"undefined","anonymousId":"null"}',
      "NO_IDENTIFIER"),
@@ -223,7 +226,7 @@ async def fire(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Range]
 
 
 def as_item(item: Any) -> pb.BatchItem:
-    field = {pb.Event: "event", pb.Person: "person", pb.Link: "link", pb.Order: "order", facts_pb2.Product: "product"}
+    field = {pb.Event: "event", pb.Person: "person", pb.Link: "link", pb.Order: "order", Product: "product"}
     return pb.BatchItem(**{field[type(item)]: item})
 
 
@@ -244,7 +247,7 @@ def as_call(item: Any) -> Any:
 async def test_each_item_alone(fire: Range) -> None:
     for case in ITEMS:
         answer = await fire.call(as_call(case.request))
-        reason = answer.response.results[0].reason if isinstance(case.request, facts_pb2.Product) else answer.reason
+        reason = answer.response.results[0].reason if isinstance(case.request, Product) else answer.reason
         assert reason == case.reason, (case.bad, case.what, answer)
         await fire.good()
 
@@ -263,7 +266,7 @@ async def test_all_items_in_one_batch(fire: Range) -> None:
 async def test_a_batch_of_no_or_too_many_items(fire: Range, count: int) -> None:
     reason = "BATCH_TOO_LARGE" if count else "EMPTY_BATCH"
     assert (await fire.call(pb.IngestBatchRequest(items=[pb.BatchItem()] * count))).reason == reason
-    products = pb.UpsertProductsRequest(products=[facts_pb2.Product()] * count)
+    products = pb.UpsertProductsRequest(products=[Product()] * count)
     assert (await fire.call(products)).reason == reason
 
 
@@ -274,10 +277,9 @@ async def post(fire: Range, path: str, body: bytes) -> tuple[int, Any]:
 
 
 async def test_each_call_alone(fire: Range) -> None:
-    for bad, what, document, *expected in CALLS:
+    for bad, what, document, reason in CALLS:
         kind = "alias" if b'"alias"' in document else "track"
         status, told = await post(fire, f"/v1/{kind}", document)
-        reason = expected[0] if expected else ""
         assert (status, told.get("reason", "")) == (400 if reason else 200, reason), (bad, what, told)
         await fire.good()
 
@@ -286,14 +288,14 @@ async def test_all_calls_in_batches(fire: Range) -> None:
     for first in range(0, len(CALLS), 10):
         part = CALLS[first : first + 10]
         calls = []
-        for _, _, document, *_ in part:
+        for _, _, document, _ in part:
             good = good_event(fire.took_good())
             calls += [document, json.dumps({"type": "track", "event": "Good Deed", "userId": good.identifiers[0].value,
                                             "messageId": good.message_id}).encode()]  # fmt: skip
         status, told = await post(fire, "/v1/batch", b'{"batch":[' + b",".join(calls) + b"]}")
         assert status == 200
         rejected = {one["index"]: one["reason"] for one in told.get("rejected", [])}
-        assert rejected == {2 * n: case[3] for n, case in enumerate(part) if len(case) > 3 and case[3]}
+        assert rejected == {2 * n: case[3] for n, case in enumerate(part) if case[3]}
 
 
 async def test_bodies(fire: Range) -> None:
@@ -354,7 +356,7 @@ async def test_a_second_kind_of_value_is_set_aside_and_nothing_with_it(fire: Ran
     """Bad.WRONG_TYPE beyond the door: the kind of a custom attribute is that of its first value. A later value of
     another kind is accepted (the door does not know) and becomes a dead letter of its own."""
     await fire.ok(pb.IdentifyRequest(person=person({"shoe": text("large")}, identifiers=[who("kinds")])))
-    mixed = person({"shoe": facts_pb2.Value(integer=44)}, identifiers=[who("kinds")])
+    mixed = person({"shoe": Value(integer=44)}, identifiers=[who("kinds")])
     after = person({"city": text("Lviv")}, identifiers=[who("kinds")])
     await fire.ok(pb.IngestBatchRequest(items=[as_item(mixed), as_item(after)]))
 

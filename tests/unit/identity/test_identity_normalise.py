@@ -7,7 +7,7 @@ import pytest
 from core.events.columns import Identifier
 from core.identity.normalise import normalised, usable
 from core.identity.rules import IdentityRules, digits_phone
-from services.profile_unification.phone import international
+from services.runtime.phone import international
 
 RULES = IdentityRules()
 

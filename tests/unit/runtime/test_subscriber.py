@@ -143,7 +143,9 @@ async def test_a_reader_that_does_not_read_holds_the_server_not_its_memory(feed:
         ([], "SUBSCRIBE_ORDER"),
     ],
 )
-async def test_requests_that_make_no_sense(feed: Host, empty_house: House, requests: list[Request], reason: str) -> None:
+async def test_requests_that_make_no_sense(
+    feed: Host, empty_house: House, requests: list[Request], reason: str
+) -> None:
     await fill(empty_house, 10)
     async with channel_to(feed) as channel, asyncio.timeout(3):
         call = profile_pb2_grpc.ProfileServiceStub(channel).Subscribe(iter(requests), metadata=READER)

@@ -1,8 +1,10 @@
 """Cutting an entry of the log into waves: at most one step per contact, so that batching never shows.
 
-A step is what one accepted item said of one contact: an event, or the changes that stand before the same event and
-have the same instant. Steps of one contact keep the order of the log; contacts are independent of each other, so a
-wave may hold steps of many contacts. A merge is a step of both its contacts.
+A step is what one accepted item said of one contact. Unification tells an item as: merges, the contact's state if it
+changed, its writes (all of one instant), then the item's event if it is one; so a state begins a step unless a merge
+of the same item has, writes of another instant begin one, and an event joins what was told of it. Steps of one contact
+keep the order of the log; contacts are independent of each other, so a wave may hold steps of many contacts. A merge
+is a step of both its contacts.
 """
 
 from __future__ import annotations
@@ -44,11 +46,25 @@ class Wave:
         return columns.take(rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A step that the next fact may join: whose it is, before which event, the instant of its writes (None: none)."""
+
+    contact: int
+    before_event: int
+    instant_us: int | None
+    by_merge: bool
+
+    def takes(self, contact: int, before_event: int, instant_us: int) -> bool:
+        """Whether what stands there belongs to the same item."""
+        return (self.contact, self.before_event) == (contact, before_event) and self.instant_us in (None, instant_us)
+
+
 def waves(columns: EventColumns, facts: Sequence[ContactFact]) -> Iterator[Wave]:
     """Cut an entry into waves, in the order in which they are applied. An empty entry gives none."""
     made: list[Wave] = []
     newest: dict[int, int] = {}  # contact -> its last wave
-    open_step: dict[int, tuple[int, int]] = {}  # contact -> (before_event, instant) of its open step of row facts
+    opened: _Open | None = None  # the step of the last fact; None after an event
     assert columns.contacts is not None, "unification resolves events before they come here"
     contacts = columns.contacts.tolist()
     instants = columns.occurred_at_us.tolist()
@@ -64,56 +80,55 @@ def waves(columns: EventColumns, facts: Sequence[ContactFact]) -> Iterator[Wave]
         return made[number]
 
     def add_event(row: int) -> None:
+        nonlocal opened
         contact = contacts[row]
-        opened = open_step.pop(contact, None)
         cause = Cause.IMPORT if flags[row] & IMPORTED else Cause.EVENT
-        if opened == (row, instants[row]):
-            # The event itself made its contact: one item, one step.
+        if opened is not None and opened.takes(contact, row, instants[row]):
             wave = made[newest[contact]]
-            wave.event_rows.append(row)
-            wave.steps[contact] = Step(wave.steps[contact].order, cause, instants[row], columns.ids[row])
-            return
-        wave = wave_for(contact)
+            cause = min(wave.steps[contact].cause, cause)
+        else:
+            wave = wave_for(contact)
         wave.event_rows.append(row)
         wave.steps[contact] = Step(order, cause, instants[row], columns.ids[row])
+        opened = None
 
     def add_fact(fact: ContactFact) -> None:
-        nonlocal floor
+        nonlocal floor, opened
         match fact:
             case ProductState():
                 # The catalogue speaks to every contact: what came before is finished first.
-                floor = len(made)
                 made.append(Wave(facts=[fact]))
                 floor = len(made)
-                open_step.clear()
+                opened = None
             case Merge():
-                number = max(newest.get(fact.survivor, -1), newest.get(fact.loser, -1)) + 1
-                newest[fact.survivor] = newest[fact.loser] = number - 1
-                open_step.pop(fact.survivor, None)
-                open_step.pop(fact.loser, None)
+                number = max(newest.get(fact.survivor, -1), newest.get(fact.loser, -1))
+                newest[fact.survivor] = newest[fact.loser] = number
                 for contact in (fact.loser, fact.survivor):
                     wave = wave_for(contact)
                     wave.steps[contact] = Step(order, Cause.MERGE, -1)
                 wave.facts.append(fact)
+                opened = _Open(fact.survivor, fact.before_event, None, by_merge=True)
             case Erasure():
                 wave = wave_for(fact.contact)
                 wave.facts.append(fact)
                 wave.steps[fact.contact] = Step(order, Cause.ERASED, -1)
-                open_step.pop(fact.contact, None)
-            case ContactState() | AttributeWrite() | ListChange():
-                place = (fact.before_event, fact.occurred_at_us)
-                imported = not isinstance(fact, ContactState) and fact.imported
-                if open_step.get(fact.contact) == place:
-                    wave = made[newest[fact.contact]]
-                    step = wave.steps[fact.contact]
-                    if imported:
-                        step.cause = Cause.IMPORT
+                opened = None
+            case ContactState():
+                if opened is None or not (opened.by_merge and opened.takes(fact.contact, fact.before_event, 0)):
+                    wave_for(fact.contact).steps[fact.contact] = Step(order, Cause.EVENT, fact.occurred_at_us)
+                made[newest[fact.contact]].facts.append(fact)
+                opened = _Open(fact.contact, fact.before_event, None, by_merge=False)
+            case AttributeWrite() | ListChange():
+                cause = Cause.IMPORT if fact.imported else Cause.EVENT
+                if opened is not None and opened.takes(fact.contact, fact.before_event, fact.occurred_at_us):
+                    step = made[newest[fact.contact]].steps[fact.contact]
+                    step.cause = min(step.cause, cause)
+                    if step.cause is not Cause.MERGE:
+                        step.effective_at_us = fact.occurred_at_us
                 else:
-                    wave = wave_for(fact.contact)
-                    cause = Cause.IMPORT if imported else Cause.EVENT
-                    wave.steps[fact.contact] = Step(order, cause, fact.occurred_at_us)
-                    open_step[fact.contact] = place
-                wave.facts.append(fact)
+                    wave_for(fact.contact).steps[fact.contact] = Step(order, cause, fact.occurred_at_us)
+                made[newest[fact.contact]].facts.append(fact)
+                opened = _Open(fact.contact, fact.before_event, fact.occurred_at_us, by_merge=False)
 
     following = iter(facts)
     fact = next(following, None)

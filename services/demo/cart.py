@@ -4,74 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Sequence
+from email.message import EmailMessage
 from hashlib import sha256
-from typing import Any
-
-import httpx2
+from typing import TypeVar
 
 from cdp.channel.v1 import channel_pb2
 from cdp.facts.v1 import facts_pb2
-from cdp.ingest.v1 import ingest_pb2
 from cdp.profile.v1 import profile_pb2
 from cdp.scenario.v1 import scenario_pb2
-from core.schema import format_units
-from services.demo.cart_definitions import (
-    DOMAIN,
-    SCENARIO,
-    TEMPLATES,
-    TimeScale,
-    abandoned_cart,
-    channel_settings,
-)
+from services.demo.cart_definitions import SCENARIO, TEMPLATES, TimeScale, abandoned_cart, channel_settings
 from services.demo.client import CALL_S, Client, DemoError, again
-from services.demo.journey import Journey
 from services.demo.letter import show_letter
 from services.demo.mailbox import Hook, HookReceiver, Mailbox
 from services.demo.screen import INVENTED, Screen
+from services.demo.shopper import Shop, Thing, Visitor, total
+
+T = TypeVar("T")
 
 #: Beyond the scaled time, how long a message or the end of a run is waited for.
 _GRACE_S = 15.0
 _POLL_S = 0.1
-_THINGS = 3
-_LEAST_UNITS = 20_000
-_FOOD = frozenset({"GROCERY", "PRODUCE", "PASTRY", "DELI", "MEAT", "SEAFOOD"})
-
-
-@dataclass(frozen=True, slots=True)
-class Thing:
-    """A product in the cart, with the price at which it was last sold."""
-
-    product_id: str
-    name: str
-    category: str
-    price_units: int
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Somebody new on every run of the demo."""
-
-    anonymous_id: str
-    email: str
-    cart_id: str
-
-
-def things_of(journey: Journey) -> tuple[Thing, ...]:
-    """The last foods sold that have a name and cost 2.00 or more, each once."""
-    catalogue = {one.number: one for one in journey.products if one.name and one.department in _FOOD}
-    found: dict[int, Thing] = {}
-    lines = journey.lines
-    for number, price in zip(lines.product[::-1].tolist(), lines.price_units[::-1].tolist(), strict=True):
-        product = catalogue.get(number)
-        if product is not None and number not in found and price >= _LEAST_UNITS:
-            found[number] = Thing(str(number), product.name.title(), product.category, price)
-        if len(found) == _THINGS:
-            break
-    return tuple(found.values())
 
 
 class CartPlay:
@@ -81,8 +37,8 @@ class CartPlay:
         self, client: Client, http_url: str, secret: str, screen: Screen, mailbox: Mailbox, hooks: HookReceiver
     ) -> None:
         self._client = client
+        self._shop = Shop(client, http_url, secret)
         self._http_url = http_url
-        self._secret = secret
         self._screen = screen
         self._mailbox = mailbox
         self._hooks = hooks
@@ -91,30 +47,26 @@ class CartPlay:
 
     async def play(self, things: Sequence[Thing], scale: TimeScale) -> None:
         """From the cart to its purchase; raises DemoError when something expected does not come."""
-        stamp = secrets.token_hex(4)
-        visitor = Visitor(f"browser-{stamp}", f"ann-{stamp}@{DOMAIN}", f"cart-{stamp}")
+        visitor = Visitor(secrets.token_hex(4))
         await self._set_up(scale)
-        await self._consent(visitor)
-        await self._leave_cart(visitor, things)
-        letter = await self._mailbox.next(scale.seconds(2) + _GRACE_S)
+        await self._shop.sign_up(visitor)
+        await self._shop.fill_cart(visitor, things)
+        self._say(
+            f"POST {self._http_url}/v1/track Cart Updated: {len(things)} things for {total(things):.2f} by "
+            f"{visitor.email} (visitor and cart {INVENTED}, products and prices real)"
+        )
+        letter = await _in_time(self._letter_to(visitor), scale.seconds(2) + _GRACE_S)
         if letter is None:
             raise DemoError(await self._why_nothing("email"))
         self._say(f"the email arrived over SMTP, {scale.seconds(2):g} s being 2 hours:")
         show_letter(self._screen, letter, self._http_url)
         self._say(f"nobody opens it; a day takes {scale.seconds(24):g} s ...")
-        hook = await self._hooks.next(scale.seconds(24) + _GRACE_S)
+        hook = await _in_time(self._hook_about(visitor), scale.seconds(24) + _GRACE_S)
         if hook is None:
             raise DemoError(await self._why_nothing("webhook"))
         self._say("not opened within a day: the second channel, a signed webhook, arrived:")
         self._show_hook(hook)
-        await self._post(
-            "track",
-            {
-                "anonymousId": visitor.anonymous_id,
-                "event": "Order Completed",
-                "properties": {"order_id": f"order-{stamp}", "cart_id": visitor.cart_id, "total": _total(things)},
-            },
-        )
+        await self._shop.buy(visitor, things)
         self._say("the cart is bought (Order Completed): that ends the run, and no offer is sent")
         self._show_run(await self._ended_run(visitor))
 
@@ -130,54 +82,17 @@ class CartPlay:
         self._started_s = time.perf_counter()
         self._say(f"saved: {len(TEMPLATES)} templates, scenario {SCENARIO!r} version {saved.scenario.revision.version}")
 
-    async def _consent(self, visitor: Visitor) -> None:
-        # SDKs of the Segment specification have no words for consent: the shop's back end tells it over gRPC.
-        person = ingest_pb2.Person(
-            identifiers=[
-                facts_pb2.Identifier(kind="anonymous_id", value=visitor.anonymous_id),
-                facts_pb2.Identifier(kind="email", value=visitor.email),
-            ],
-            consents=[
-                facts_pb2.ConsentChange(channel=channel, state="granted", source="invented for the demo")
-                for channel in ("email", "webhook")
-            ],
-        )
-        request = ingest_pb2.IdentifyRequest(person=person)
-        await self._client.ingest.Identify(request, metadata=self._client.metadata, timeout=CALL_S)
+    # Messages of carts that an earlier, interrupted run of the demo left behind arrive here as well.
 
-    async def _leave_cart(self, visitor: Visitor, things: Sequence[Thing]) -> None:
-        await self._post(
-            "identify",
-            {"anonymousId": visitor.anonymous_id, "traits": {"firstName": "Ann", "email": visitor.email}},
-        )
-        products = [
-            {
-                "product_id": thing.product_id,
-                "name": thing.name,
-                "category": thing.category,
-                "price": float(format_units(thing.price_units)),
-                "quantity": 1,
-                "url": f"https://shop.example.com/p/{thing.product_id}",
-            }
-            for thing in things
-        ]
-        properties = {"cart_id": visitor.cart_id, "total": _total(things), "products": products}
-        await self._post(
-            "track", {"anonymousId": visitor.anonymous_id, "event": "Cart Updated", "properties": properties}
-        )
-        self._say(
-            f"POST {self._http_url}/v1/track Cart Updated: {len(things)} things for {_total(things):.2f} by "
-            f"{visitor.email} (visitor and cart {INVENTED}, products and prices real)"
-        )
+    async def _letter_to(self, visitor: Visitor) -> EmailMessage:
+        while (letter := await self._mailbox.next())["To"] != visitor.email:
+            self._say(f"(a letter of an earlier cart, to {letter['To']})")
+        return letter
 
-    async def _post(self, call: str, body: Mapping[str, Any]) -> None:
-        async with httpx2.AsyncClient(trust_env=False, timeout=CALL_S) as http:
-            try:
-                response = await http.post(f"{self._http_url}/v1/{call}", json=body, auth=(self._secret, ""))
-            except httpx2.HTTPError as error:
-                raise DemoError(f"{self._http_url} does not answer: {error}") from error
-        if response.status_code != 200:
-            raise DemoError(f"/v1/{call} answered {response.status_code}: {response.text[:300]}")
+    async def _hook_about(self, visitor: Visitor) -> Hook:
+        while json.loads((hook := await self._hooks.next()).raw).get("cart") != visitor.cart_id:
+            self._say("(a webhook of an earlier cart)")
+        return hook
 
     async def _ended_run(self, visitor: Visitor) -> scenario_pb2.Run:
         client = self._client
@@ -228,6 +143,9 @@ class CartPlay:
         self._screen.say(f"[dim]{time.perf_counter() - self._started_s:5.1f} s[/dim]  {text}")
 
 
-def _total(things: Sequence[Thing]) -> float:
-    """For JSON, which has no decimals; two places survive."""
-    return float(format_units(sum(thing.price_units for thing in things)))
+async def _in_time(arrival: Awaitable[T], within_s: float) -> T | None:
+    """What arrives, None if nothing does in time."""
+    try:
+        return await asyncio.wait_for(arrival, within_s)
+    except TimeoutError:
+        return None

@@ -35,7 +35,10 @@ Hello {{ contact.first_name }}, your cart is still here:
 Together {{ total | money }}. Back to the cart: https://shop.example.com/cart/{{ cart_id }}
 No more of these letters: {{ unsubscribe_url }}
 """
-_PUSH = '{"title": "Still in your cart", "things": {{ items.size }}, "total": "{{ total | money }}"}'
+_PUSH = (
+    '{"title": "Still in your cart", "cart": "{{ cart_id }}", "things": {{ items.size }}, '
+    '"total": "{{ total | money }}"}'
+)
 _OFFER = '{"title": "10 % off your cart, today only", "cart": "{{ cart_id }}"}'
 
 TEMPLATES: Mapping[str, channel_pb2.Template] = {

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from typing import Any, TypeVar
+from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope
 
 from services.demo.client import DemoError
-
-_Thing = TypeVar("_Thing")
 
 _LIMIT_BYTES = 4 << 20
 _HEAD_END = b"\r\n\r\n"
@@ -51,9 +49,9 @@ class Mailbox:
         self._mails.put_nowait(message_from_bytes(raw, policy=default))
         return "250 OK"
 
-    async def next(self, within_s: float) -> EmailMessage | None:
-        """The next mail, None if none comes in time."""
-        return await _next(self._mails, within_s)
+    async def next(self) -> EmailMessage:
+        """The next mail; waits for it."""
+        return await self._mails.get()
 
     async def close(self) -> None:
         """Stop listening. Idempotent."""
@@ -94,21 +92,14 @@ class HookReceiver:
             writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         writer.close()
 
-    async def next(self, within_s: float) -> Hook | None:
-        """The next call, None if none comes in time."""
-        return await _next(self._hooks, within_s)
+    async def next(self) -> Hook:
+        """The next call; waits for it."""
+        return await self._hooks.get()
 
     async def close(self) -> None:
         """Stop listening. Idempotent."""
         await _close(self._server)
         self._server = None
-
-
-async def _next(queue: asyncio.Queue[_Thing], within_s: float) -> _Thing | None:
-    try:
-        return await asyncio.wait_for(queue.get(), within_s)
-    except TimeoutError:
-        return None
 
 
 async def _close(server: asyncio.Server | None) -> None:

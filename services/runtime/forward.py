@@ -11,6 +11,7 @@ from services.runtime.caller import CALLER
 from services.runtime.owners import Owners
 from services.runtime.partitions import lease_of
 from services.runtime.roles import Role
+from services.runtime.streams import write
 from services.runtime.stubs import Stubs
 from services.runtime.telemetry import RPC_FORWARDED
 
@@ -85,7 +86,7 @@ class Forwarder:
         call = open_stream(request, timeout=context.time_remaining(), metadata=_passed_on(context))
         try:
             while (answer := await call.read()) is not grpc.aio.EOF:
-                await context.write(answer)
+                await write(context, answer)
         except grpc.aio.AioRpcError as error:
             raise OwnerAnswer(error) from error
         finally:

@@ -14,6 +14,7 @@ from services.runtime.caller import CALLER, Scope
 from services.runtime.errors import abort, from_unexpected
 from services.runtime.forward import Forwarder, OwnerAnswer
 from services.runtime.roles import Role
+from services.runtime.streams import write
 from services.runtime.telemetry import RPC_ERRORS, RPC_SECONDS, RPC_STREAMS, get_logger
 from services.runtime.workspaces import WorkspaceDirectory
 
@@ -214,7 +215,7 @@ class Gate(grpc.aio.ServerInterceptor):
         responses = behaviour(request, context)
         try:
             async for response in responses:
-                await _write(context, response)
+                await write(context, response)
                 written = True
         except CdpError as error:
             address = None if written else await self._owner(method, request, context, error)
@@ -237,15 +238,6 @@ class Gate(grpc.aio.ServerInterceptor):
         if error.code is Code.INTERNAL:
             _LOG.error("call failed", method=method, reason=error.reason, error=error.message)
         await abort(context, error)
-
-
-async def _write(context: Context, response: Any) -> None:
-    """Returns when the transport has taken it: a slow reader holds the handler, not memory."""
-    try:
-        await context.write(response)
-    except grpc.aio.InternalError as error:
-        # The caller has gone while we wrote. grpc is about to cancel this task for it; the end is the same.
-        raise asyncio.CancelledError("the caller has gone") from error
 
 
 def _draining() -> CdpError:

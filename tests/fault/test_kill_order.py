@@ -47,12 +47,9 @@ class Callers:
         self._processes = processes
         self._rng = rng
         self._http = http
-        self._kill_at = {(kill + 1) * EVENTS // (KILLS + 1): kill for kill in range(KILLS)}
-        self._up = asyncio.Event()
-        self._up.set()
         self._recovery: asyncio.Task[None] | None = None
         self.acknowledged: Counter[int] = Counter()
-        self.calls = 0
+        self.kills = 0
 
     async def send_all(self) -> None:
         """Return once every event was acknowledged."""
@@ -72,30 +69,27 @@ class Callers:
                 await self._send(self._rng.choice(list(self.acknowledged)))
 
     async def _send(self, number: int) -> None:
-        self.calls += 1
         by_http = number % 5 != 0 and self._rng.random() < 0.4
         await (self._by_http(number) if by_http else self._by_grpc(number))
         self.acknowledged[number] += 1
-        kill = self._kill_at.pop(len(self.acknowledged), None)
-        if kill is not None:
-            self._kill(kill)
+        # No await between the acknowledgement and the kill.
+        wanted = len(self.acknowledged) >= (self.kills + 1) * EVENTS // (KILLS + 2)
+        if wanted and self.kills < KILLS and (self._recovery is None or self._recovery.done()):
+            self._recovery = asyncio.create_task(self._recover(self._kill()))
 
-    def _kill(self, kill: int) -> None:
-        # No await between the acknowledgement and this.
-        if kill % 3 == 2:
+    def _kill(self) -> Role | None:
+        self.kills += 1
+        if self.kills % 3 == 0:
             self._processes.valkey.kill()
-        else:
-            self._processes.kill(Role.INGEST)
-        previous, self._recovery = self._recovery, asyncio.create_task(self._recover(kill, self._recovery))
-        assert previous is None or previous.done(), "the kills are too close to each other"
+            return None
+        self._processes.kill(Role.INGEST)
+        return Role.INGEST
 
-    async def _recover(self, kill: int, previous: asyncio.Task[None] | None) -> None:
-        if previous is not None:
-            await previous
-        if kill % 3 == 2:
+    async def _recover(self, victim: Role | None) -> None:
+        if victim is None:
             await asyncio.to_thread(self._processes.valkey.start)
         else:
-            await self._processes.restart(Role.INGEST)
+            await self._processes.restart(victim)
 
     async def _by_grpc(self, number: int) -> None:
         client = self._processes.client(Role.INGEST)
@@ -152,7 +146,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled_by_a_kill_at_that_moment(
         callers = Callers(processes, random.Random(seed), http)
         await callers.send_all()
         expected = set(map(event_id, range(EVENTS)))
-        assert len(callers.acknowledged) == EVENTS
+        assert (len(callers.acknowledged), callers.kills) == (EVENTS, KILLS)
         log = LogCopy(processes.client(Role.PROFILE_UNIFICATION))
 
         async def complete() -> bool:

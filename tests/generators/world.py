@@ -136,8 +136,10 @@ def make_world(random: Random) -> World:
     return _Maker(random).make()
 
 
-def batches(random: Random, log: tuple[Logged, ...], first_position: int = 1) -> list[FactBatch]:
-    """The log cut at random places: into single facts, into a few parts, or not at all."""
+def batches(random: Random, log: tuple[Logged, ...], first_position: int = 1, *, cuts: bool = True) -> list[FactBatch]:
+    """The log cut at random places: into single facts, into a few parts, or not at all (always so without `cuts`)."""
+    if not cuts:
+        return [_batch(log, first_position)] if log else []
     size = random.choice((1, 7, 40, 10_000))
     found: list[FactBatch] = []
     start = 0

@@ -113,6 +113,7 @@ async def test_a_method_without_a_scope_is_closed_and_the_server_goes_on(host: H
             assert (status, error.reason) == (_S.INTERNAL, "METHOD_HAS_NO_SCOPE")
         assert (await stub.ConvertRule(rule("x"), metadata=bearer("read-acme"))).text == "x"
     async with channel_to(host) as channel:
+        unknown: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
         unknown = channel.unary_unary("/cdp.segment.v1.SegmentService/Nothing")
         status, _ = await refusal(unknown(b"", metadata=bearer("full-acme")))
         assert status is _S.UNIMPLEMENTED
@@ -231,7 +232,7 @@ async def test_a_stream_that_nobody_reads_any_more_ends_its_handler(host: Host) 
     engine = toy(host, ToyEngine)
     async with segments(host) as stub:
         waiting = stub.Members(pb.MembersRequest(name="wait"), metadata=bearer("read-acme"))
-        assert (await waiting.read()).roaring == b"waiting"
+        assert await waiting.read() == pb.MembersResponse(roaring=b"waiting")
         waiting.cancel()
         await until(lambda: engine.left == 1, "a handler that waits is cancelled")
         slow = stub.Members(pb.MembersRequest(name="100000"), metadata=bearer("read-acme"))

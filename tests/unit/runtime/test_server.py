@@ -93,7 +93,7 @@ async def test_a_drain_says_so_then_ends_streams_and_finishes_calls(empty_house:
     async with channel_to(host) as channel, segments(host) as stub:
         health = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=_SEGMENTS))
         stream = stub.Members(pb.MembersRequest(name="wait"), metadata=bearer("read-acme"))
-        assert (await stream.read()).roaring == b"waiting"
+        assert await stream.read() == pb.MembersResponse(roaring=b"waiting")
         call = asyncio.create_task(_text(stub.ConvertRule(rule("wait"), metadata=bearer("read-acme"))))
         while (await health.read()).status != _SERVING:
             pass

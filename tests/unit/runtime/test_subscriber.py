@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
@@ -50,6 +51,13 @@ async def fill(house: House, count: int, size: int = 0) -> None:
     _, last = await house.log.bounds(WHERE)
     payloads = [str(last + 1 + n).rjust(size, "0").encode() for n in range(count)]
     await house.log.append(WHERE, payloads, house.clock.now_us())
+
+
+async def read_one(call: grpc.aio.StreamStreamCall[Any, Any]) -> profile_pb2.SubscribeResponse:
+    """The next response of a bare call."""
+    response = await call.read()
+    assert isinstance(response, profile_pb2.SubscribeResponse)
+    return response
 
 
 async def take(reading: Reading, count: int, acknowledge: bool = True) -> list[int]:
@@ -106,15 +114,15 @@ async def test_no_more_than_max_in_flight_is_sent(feed: Host, empty_house: House
     async with channel_to(feed) as channel:
         call = profile_pb2_grpc.ProfileServiceStub(channel).Subscribe(metadata=READER)
         await call.write(Request(start=Request.Start(consumer="slow", after_position=10, max_in_flight=3)))
-        greeting = await call.read()
+        greeting = await read_one(call)
         assert (greeting.position, greeting.last_position) == (10, 100)
-        assert [(await call.read()).position for _ in range(3)] == [11, 12, 13]
-        more = asyncio.ensure_future(call.read())
+        assert [(await read_one(call)).position for _ in range(3)] == [11, 12, 13]
+        more = asyncio.ensure_future(read_one(call))
         await asyncio.wait({more}, timeout=0.2)
         assert not more.done()
         await call.write(Request(acknowledged_position=12))
         assert (await more).position == 14
-        assert (await call.read()).position == 15
+        assert (await read_one(call)).position == 15
         assert toy(feed, ToyFeed).responded == 6
         call.cancel()
 
@@ -163,8 +171,8 @@ async def test_names_of_strangers_hold_back_nothing(feed: Host, empty_house: Hou
     async with channel_to(feed) as channel:
         call = profile_pb2_grpc.ProfileServiceStub(channel).Subscribe(metadata=bearer("read-acme"))
         await call.write(Request(start=Request.Start(consumer="segment_engine", after_position=9)))
-        assert (await call.read()).position == 9
-        assert (await call.read()).position == 10
+        assert (await read_one(call)).position == 9
+        assert (await read_one(call)).position == 10
         await call.write(Request(acknowledged_position=10))
         await call.done_writing()
         await asyncio.wait({asyncio.ensure_future(call.read())}, timeout=0.1)
@@ -196,7 +204,6 @@ async def test_a_server_that_restarts_leaves_no_gap_and_no_repeat(empty_house: H
             server = await empty_house.start(Role.PROFILE_UNIFICATION, CDP_GRPC_PORT=str(port))
         await read(40)
     assert seen == list(range(1, 71))
-    del iterator
 
 
 async def test_only_what_is_durable_is_told_after_a_break(empty_house: House) -> None:

@@ -55,8 +55,8 @@ class ToyRegistry:
 
     def grpc_services(self) -> Sequence[GrpcService]:
         """WorkspaceService and KeyService, as far as services ask them."""
-        add_workspace = partial(workspace_pb2_grpc.add_WorkspaceServiceServicer_to_server, _Workspaces(self))
-        add_key = partial(workspace_pb2_grpc.add_KeyServiceServicer_to_server, _Keys(self))
+        add_workspace = partial(workspace_pb2_grpc.add_WorkspaceServiceServicer_to_server, _Workspaces(self))  # type: ignore[abstract]
+        add_key = partial(workspace_pb2_grpc.add_KeyServiceServicer_to_server, _Keys(self))  # type: ignore[abstract]
         return (
             GrpcService("cdp.workspace.v1.WorkspaceService", add_workspace, {"ListWorkspaces": Scope.INTERNAL}),
             GrpcService("cdp.workspace.v1.KeyService", add_key, {"Authenticate": Scope.INTERNAL}),
@@ -165,7 +165,7 @@ class ToyEngine:
 
     def grpc_services(self) -> Sequence[GrpcService]:
         """SegmentService; DeleteSegment has no scope, by mistake."""
-        add = partial(segment_pb2_grpc.add_SegmentServiceServicer_to_server, _Segments(self))
+        add = partial(segment_pb2_grpc.add_SegmentServiceServicer_to_server, _Segments(self))  # type: ignore[abstract]
         scopes = {"ConvertRule": Scope.READ, "SaveSegment": Scope.FULL, "Members": Scope.READ}
         return (GrpcService("cdp.segment.v1.SegmentService", add, scopes),)
 
@@ -259,7 +259,7 @@ class ToyFeed:
 
     def grpc_services(self) -> Sequence[GrpcService]:
         """ProfileService."""
-        add = partial(profile_pb2_grpc.add_ProfileServiceServicer_to_server, _Feed(self))
+        add = partial(profile_pb2_grpc.add_ProfileServiceServicer_to_server, _Feed(self))  # type: ignore[abstract]
         return (GrpcService("cdp.profile.v1.ProfileService", add, {"Subscribe": Scope.READ}),)
 
     def http_routes(self) -> Sequence[BaseRoute]:

@@ -47,6 +47,28 @@ def test_the_changes_of_one_item_are_one_step_and_those_of_the_next_another() ->
     assert [len(wave.facts) for wave in found] == [2, 1]
 
 
+def test_a_contact_that_becomes_known_is_one_step_with_what_made_it_known() -> None:
+    facts = (ContactState(3, "k", True, 0, 5, 0), AttributeWrite(3, "email", "x", 10, False, 0))
+    found = list(waves(columns((3, "a", 0)), facts))
+    assert [(len(wave.facts), wave.event_rows) for wave in found] == [(2, []), (0, [0])]
+    assert found[0].steps[3].effective_at_us == 10
+
+
+def test_a_merge_and_what_the_same_item_wrote_are_one_step() -> None:
+    facts = (
+        Merge(1, 2, 0),
+        ContactState(1, "k", True, 0, 5, 0),
+        AttributeWrite(1, "phone", "+1", 10, False, 0),
+        AttributeWrite(1, "phone", "+2", 11, False, 0),
+    )
+    found = list(waves(columns(), facts))
+    assert [[type(fact).__name__ for fact in wave.facts] for wave in found] == [
+        ["Merge", "ContactState", "AttributeWrite"],
+        ["AttributeWrite"],
+    ]
+    assert found[0].steps[1].cause is Cause.MERGE
+
+
 def test_a_merge_is_a_step_of_both() -> None:
     found = list(waves(columns((1, "a", 0), (2, "a", 0)), (Merge(1, 2, 2),)))
     assert shape(found) == [([0, 1], [1, 2]), ([], [1, 2])]

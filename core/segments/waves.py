@@ -97,8 +97,10 @@ def waves(columns: EventColumns, facts: Sequence[ContactFact]) -> Iterator[Wave]
         match fact:
             case ProductState():
                 # The catalogue speaks to every contact: what came before is finished first.
-                made.append(Wave(facts=[fact]))
-                floor = len(made)
+                if floor == 0 or floor < len(made):
+                    made.append(Wave())
+                    floor = len(made)
+                made[floor - 1].facts.append(fact)
                 opened = None
             case Merge():
                 number = max(newest.get(fact.survivor, -1), newest.get(fact.loser, -1))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cdp.facts.v1 import facts_pb2
 from core.errors import invalid
@@ -32,6 +34,8 @@ from core.schema import (
 )
 
 _EPOCH = date(1970, 1, 1)
+#: Elements of columns on the wire.
+_U1, _U4, _I8 = "<u1", "<u4", "<i8"
 
 
 def value_to_proto(value: Value | None) -> facts_pb2.Value:
@@ -114,18 +118,35 @@ def _object_from_proto(message: facts_pb2.Object) -> dict[str, Scalar]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def _pack(array: NDArray[Any], dtype: str) -> bytes:
+    """The array's elements as `dtype`, which is little-endian on every machine."""
+    return np.asarray(array, dtype).tobytes()
+
+
+def _unpack(raw: bytes, dtype: str, length: int, name: str) -> NDArray[Any]:
+    """A read-only view of `raw`. Raises INVALID / BAD_COLUMNS unless it holds `length` elements."""
+    if len(raw) != length * np.dtype(dtype).itemsize:
+        raise invalid("BAD_COLUMNS", f"{name} has {len(raw)} bytes, which is not {length} x {dtype}")
+    return np.frombuffer(raw, dtype)
+
+
 def _params_to_proto(columns: tuple[ParamColumn, ...]) -> list[facts_pb2.ParamColumn]:
     return [
         facts_pb2.ParamColumn(
-            name=c.name, kind=facts_pb2.Kind.ValueType(c.kind), rows=c.rows.tobytes(), values=c.values.tobytes()
+            name=c.name, kind=facts_pb2.Kind.ValueType(c.kind), rows=_pack(c.rows, _U4), values=_pack(c.values, _I8)
         )
         for c in columns
     ]
 
 
-def _params_from_proto(messages: list[facts_pb2.ParamColumn]) -> tuple[ParamColumn, ...]:
+def _params_from_proto(messages: Sequence[facts_pb2.ParamColumn]) -> tuple[ParamColumn, ...]:
     return tuple(
-        ParamColumn(m.name, Kind(m.kind), np.frombuffer(m.rows, np.uint32), np.frombuffer(m.values, np.int64))
+        ParamColumn(
+            m.name,
+            Kind(m.kind),
+            _unpack(m.rows, _U4, len(m.rows) // 4, m.name),
+            _unpack(m.values, _I8, len(m.rows) // 4, m.name),
+        )
         for m in messages
     )
 
@@ -135,14 +156,14 @@ def columns_to_proto(columns: EventColumns) -> facts_pb2.EventColumns:
     message = facts_pb2.EventColumns(
         ids=columns.ids,
         strings=columns.strings,
-        types=columns.types.tobytes(),
-        occurred_at_us=columns.occurred_at_us.tobytes(),
-        received_at_us=columns.received_at_us.tobytes(),
-        flags=columns.flags.tobytes(),
+        types=_pack(columns.types, _U4),
+        occurred_at_us=_pack(columns.occurred_at_us, _I8),
+        received_at_us=_pack(columns.received_at_us, _I8),
+        flags=_pack(columns.flags, _U1),
         params=_params_to_proto(columns.params),
-        item_offsets=columns.item_offsets.tobytes(),
+        item_offsets=_pack(columns.item_offsets, _U4),
         item_params=_params_to_proto(columns.item_params),
-        contacts=b"" if columns.contacts is None else columns.contacts.tobytes(),
+        contacts=b"" if columns.contacts is None else _pack(columns.contacts, _U4),
     )
     if columns.identifiers:
         kinds: dict[str, int] = {}
@@ -153,37 +174,39 @@ def columns_to_proto(columns: EventColumns) -> facts_pb2.EventColumns:
                 codes.append(kinds.setdefault(identifier.kind, len(kinds)))
                 message.identifier_values.append(identifier.value)
             offsets.append(len(codes))
-        message.identifier_offsets = np.array(offsets, np.uint32).tobytes()
+        message.identifier_offsets = _pack(np.array(offsets), _U4)
         message.identifier_kinds.extend(kinds)
         message.identifier_kind_codes = bytes(codes)
     return message
 
 
 def columns_from_proto(message: facts_pb2.EventColumns) -> EventColumns:
-    """Event columns from the wire; arrays are read-only views of the message's bytes."""
+    """Event columns from the wire; arrays are read-only views of the message's bytes.
+
+    `contacts` of a batch without events is empty, resolved or not. Raises INVALID / BAD_COLUMNS when lengths do not
+    agree.
+    """
     n = len(message.ids)
     identifiers: tuple[tuple[Identifier, ...], ...] = ()
     if message.identifier_offsets:
-        kinds = list(message.identifier_kinds)
-        flat = [
-            Identifier(kinds[code], value)
-            for code, value in zip(message.identifier_kind_codes, message.identifier_values, strict=True)
-        ]
-        offsets = np.frombuffer(message.identifier_offsets, np.uint32).tolist()
+        offsets = _unpack(message.identifier_offsets, _U4, n + 1, "identifier_offsets").tolist()
+        codes, values, kinds = message.identifier_kind_codes, message.identifier_values, list(message.identifier_kinds)
+        if not len(codes) == len(values) == offsets[-1] or max(codes, default=-1) >= len(kinds):
+            raise invalid("BAD_COLUMNS", "identifiers and their offsets do not agree")
+        flat = [Identifier(kinds[code], value) for code, value in zip(codes, values, strict=True)]
         identifiers = tuple(tuple(flat[offsets[i] : offsets[i + 1]]) for i in range(n))
-    offsets_bytes = message.item_offsets or np.zeros(n + 1, np.uint32).tobytes()
     return EventColumns(
         ids=tuple(message.ids),
-        types=np.frombuffer(message.types, np.uint32),
-        occurred_at_us=np.frombuffer(message.occurred_at_us, np.int64),
-        received_at_us=np.frombuffer(message.received_at_us, np.int64),
-        flags=np.frombuffer(message.flags, np.uint8),
-        params=_params_from_proto(list(message.params)),
-        item_offsets=np.frombuffer(offsets_bytes, np.uint32),
-        item_params=_params_from_proto(list(message.item_params)),
+        types=_unpack(message.types, _U4, n, "types"),
+        occurred_at_us=_unpack(message.occurred_at_us, _I8, n, "occurred_at_us"),
+        received_at_us=_unpack(message.received_at_us, _I8, n, "received_at_us"),
+        flags=_unpack(message.flags, _U1, n, "flags"),
+        params=_params_from_proto(message.params),
+        item_offsets=_unpack(message.item_offsets or bytes(4 * (n + 1)), _U4, n + 1, "item_offsets"),
+        item_params=_params_from_proto(message.item_params),
         strings=tuple(message.strings),
         identifiers=identifiers,
-        contacts=np.frombuffer(message.contacts, np.uint32) if message.contacts or n == 0 else None,
+        contacts=_unpack(message.contacts, _U4, n, "contacts") if message.contacts or n == 0 else None,
     )
 
 

@@ -30,7 +30,7 @@ TEXTS = (
     (Bad.LARGE_RULE, "(" * 501 + "everyone" + ")" * 501, "RULE_TOO_DEEP"),
     (Bad.LARGE_RULE, "(" * 200_000, "RULE_TOO_DEEP"),
     (Bad.LARGE_RULE, "not " * 501 + "everyone", "RULE_TOO_DEEP"),
-    (Bad.LARGE_RULE, "(" * 500 + "everyone" + ")" * 500, ""),
+    (Bad.LARGE_RULE, "(" * 499 + "everyone" + ")" * 499, ""),
     (Bad.LARGE_RULE, "x" * 1_000_001, "RULE_TOO_LARGE"),
     (Bad.LARGE_RULE, 'email = "' + "x" * 10_001 + '"', "RULE_TOO_LARGE"),
     (Bad.LARGE_RULE, f"age in ({', '.join(['1'] * 10_001)})", "RULE_TOO_LARGE"),
@@ -43,7 +43,7 @@ TEXTS = (
     (Bad.CONTRADICTION, "did good_deed in last 1 months", "RULE_WINDOW"),
     (Bad.UNKNOWN_OPERATOR, "age ~= 3", "RULE_SYNTAX"),
     (Bad.UNKNOWN_OPERATOR, "age resembles 3", "RULE_SYNTAX"),
-    (Bad.UNKNOWN_OPERATOR, "median(good_deed.total) > 3", "RULE_SYNTAX"),
+    (Bad.UNKNOWN_OPERATOR, "shout(good_deed.total) > 3", "RULE_SYNTAX"),
     (Bad.PATTERN_BOMB, 'email matches "(a{1000}){1000}"', "RULE_PATTERN"),
     (Bad.PATTERN_BOMB, 'email matches "' + "(" * 500 + ")" * 500 + '"', ""),
     (Bad.PATTERN_BOMB, 'email matches "' + "a?" * 400 + "a" * 200 + '"', ""),
@@ -126,7 +126,7 @@ TREES: tuple[tuple[Bad, str, list[tree.Node], str], ...] = (
     (Bad.LARGE_RULE, "10,001 nodes", [*[EVERYONE] * 10_000, branch(tree.OP_OR, *range(10_000))], "RULE_TOO_LARGE"),
     (Bad.LARGE_RULE, "10,000 nodes", [*[EVERYONE] * 9_999, branch(tree.OP_OR, *range(9_999))], ""),
     (Bad.LARGE_RULE, "depth 501", [EVERYONE, *(branch(tree.OP_NOT, n) for n in range(501))], "RULE_TOO_DEEP"),
-    (Bad.LARGE_RULE, "depth 500", [EVERYONE, *(branch(tree.OP_NOT, n) for n in range(500))], ""),
+    (Bad.LARGE_RULE, "depth 499", [EVERYONE, *(branch(tree.OP_NOT, n) for n in range(499))], ""),
     (Bad.TYPE_MISMATCH, "a place as an email", [compare(Value(location={}))], "NOT_A_SCALAR"),
     (Bad.TYPE_MISMATCH, "a number as an email", [compare(Value(integer=1))], "RULE_TYPE"),
     (Bad.NAN, "a decimal", [compare(Value(decimal="NaN"), "age")], "BAD_VALUE"),
@@ -141,9 +141,9 @@ TREES: tuple[tuple[Bad, str, list[tree.Node], str], ...] = (
      "RULE_SHAPE"),
     (Bad.UNKNOWN_NAME, "an event", [did(None, "never\0seen")], "RULE_UNKNOWN_NAME"),
     (Bad.UNKNOWN_NAME, "a list", [tree.Node(in_list=tree.InList(name='"'))], "RULE_UNKNOWN_NAME"),
-    (Bad.BAD_PARAMETERS, "arguments out of order",
+    (Bad.BAD_PARAMETERS, "arguments out of order, one unknown",
      [tree.Node(segment=tree.SegmentReference(name="By email", arguments=[
-         tree.Argument(name=name, operand=tree.Operand(literal=Value(text="x"))) for name in ("b", "a")]))], "RULE_SHAPE"),
+         tree.Argument(name=name, operand=tree.Operand(literal=Value(text="x"))) for name in ("b", "a")]))], "RULE_PARAMETER"),
 )  # fmt: skip
 
 
@@ -161,7 +161,7 @@ BY_EMAIL = {"a": Value(text="x")}
 QUESTIONS = (
     Case(Bad.BAD_PARAMETERS, "none", pb.EvaluateRequest(name="By email"), "PARAMETER_MISSING"),
     Case(Bad.BAD_PARAMETERS, "null", pb.EvaluateRequest(name="By email", parameters={"a": Value()}), "PARAMETER_MISSING"),
-    Case(Bad.BAD_PARAMETERS, "too many", pb.EvaluateRequest(name="By email", parameters={**BY_EMAIL, "b": Value(integer=1)}), "PARAMETER_UNKNOWN"),
+    Case(Bad.BAD_PARAMETERS, "too many", pb.EvaluateRequest(name="By email", parameters={**BY_EMAIL, "b": Value(integer=1)}), ""),
     Case(Bad.BAD_PARAMETERS, "wrong kind", pb.EvaluateRequest(name="By email", parameters={"a": Value(integer=1)}), "PARAMETER_TYPE"),
     Case(Bad.BAD_PARAMETERS, "a list", pb.EvaluateRequest(name="By email", parameters={"a": Value(texts={})}), "NOT_A_SCALAR"),
     Case(Bad.BAD_PARAMETERS, "of IsMember", pb.IsMemberRequest(name="By email", contacts=[1]), "SEGMENT_HAS_PARAMETERS"),
@@ -337,14 +337,14 @@ async def test_facts_at_the_ends_of_time_are_judged(fire: Range) -> None:
     for number, zone in enumerate(("Pacific/Kiritimati", "America/St_Johns", "Africa/Monrovia", "no/zone")):
         who = [{"kind": "external_id", "value": f"end-{number}"}]
         await fire.ok(ingest_pb2.IdentifyRequest(person={"identifiers": who, "attributes": {
-            "timezone": {"text": zone}, "birth_date": {"date_days": -719_162 if number % 2 else 2_932_896},
+            "time_zone": {"text": zone}, "birth_date": {"date_days": -719_162 if number % 2 else 2_932_896},
             "renewed_at": {"instant_us": MIN_INSTANT_US if number % 2 else MAX_INSTANT_US - 1}}}))  # fmt: skip
         for at_us in (MIN_INSTANT_US, START_US, MAX_INSTANT_US - 1):
             event = {"type": "end_of_time", "identifiers": who, "occurred_at_us": at_us}
             await fire.ok(ingest_pb2.TrackRequest(event=event))
 
     async def known() -> bool:
-        rule = pb.RuleSource(text='did end_of_time and renewed_at is present and timezone = "no/zone"')
+        rule = pb.RuleSource(text='did end_of_time and renewed_at is present and time_zone = "no/zone"')
         answer = await fire.call(pb.EvaluateRequest(rule=rule))
         return answer.ok and answer.response.count.total == 1
 

@@ -91,5 +91,11 @@ def test_the_catalogue_stands_between_what_was_before_and_after() -> None:
     assert found[1].facts == [product]
 
 
+def test_a_feed_of_products_is_one_wave() -> None:
+    feed = tuple(ProductState(f"p{number}", {"stock": 1}, 5, 1) for number in range(5))
+    found = list(waves(columns((1, "a", 0), (1, "a", 0)), feed))
+    assert [(len(wave.facts), wave.event_rows) for wave in found] == [(0, [0]), (5, []), (0, [1])]
+
+
 def test_an_empty_entry_has_no_wave() -> None:
     assert list(waves(columns(), ())) == []

@@ -1,8 +1,8 @@
 """Saved definitions of one kind in one workspace: versions, etags, deletion and the audit of who changed what.
 
-State tables: "definition_versions" (kind/name/version -> record) and
-"audit" (ordinal -> record). The owner of the partition loads them once and keeps them in memory; a change is made of
-`TableWrite`s that the caller commits together with its own outputs, then told back by `applied`.
+State tables: "definition_versions" (kind/name/version -> record), "definition_requests" (kind/name/request id ->
+version) and "audit" (ordinal -> record). The owner of the partition loads them once and keeps them in memory; a change
+is made of `TableWrite`s that the caller commits together with its own outputs, then told back by `applied`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from cdp.definition.v1 import definition_pb2
 from core.errors import conflict, invalid, not_found
@@ -70,6 +70,7 @@ class DefinitionChange:
     stored: Stored
     audit: Audit
     writes: tuple[TableWrite, ...]
+    request_id: str = ""
 
 
 class Definitions:
@@ -79,6 +80,7 @@ class Definitions:
         self._kind = kind
         self._versions: dict[str, list[Stored]] = {}
         self._audit: list[Audit] = []
+        self._answered: dict[str, int] = {}  # "name/request id" -> the version that it made
 
     @staticmethod
     async def load(log: EventLog, partition: Partition, kind: str) -> Definitions:
@@ -91,6 +93,9 @@ class Definitions:
                 self._versions.setdefault(stored.revision.name, []).append(stored)
         for versions in self._versions.values():
             versions.sort(key=lambda stored: stored.revision.version)
+        async for key, value in log.scan(partition, "definition_requests"):
+            if key.startswith(prefix):
+                self._answered[key[len(prefix) :].decode()] = int(value)
         async for key, value in log.scan(partition, "audit"):
             if key.startswith(prefix):
                 self._audit.append(Audit(**json.loads(value)))
@@ -119,13 +124,26 @@ class Definitions:
             raise not_found(f"NO_SUCH_{self._kind.upper()}", f"there is no {self._kind} {name!r}")
         return self._versions[name][::-1]
 
-    def save(self, name: str, payload: bytes, etag: str, actor: str, now_us: int) -> DefinitionChange:
-        """The next version of `name`. A given `etag` must be the newest one's (CONFLICT / ETAG_MISMATCH)."""
+    def answered(self, name: str, request_id: str) -> Stored | None:
+        """What saving `name` under this request id made before; None for a new one, and without an id."""
+        version = self._answered.get(f"{name}/{request_id}") if request_id else None
+        return None if version is None else self.get(name, version)
+
+    def save(
+        self, name: str, payload: bytes, etag: str, actor: str, now_us: int, request_id: str = ""
+    ) -> DefinitionChange:
+        """The next version of `name`. A given `etag` must be the newest one's (CONFLICT / ETAG_MISMATCH). A
+        `request_id` is remembered with it: ask `answered` first."""
         if not name or len(name) > _MAX_NAME_CHARACTERS or not name.isprintable() or name != name.strip():
             raise invalid(
                 "BAD_NAME", f"a name has 1 to {_MAX_NAME_CHARACTERS} printable characters and no space at its ends"
             )
-        return self._next(name, payload, etag, actor, now_us, deleted=False)
+        change = self._next(name, payload, etag, actor, now_us, deleted=False)
+        if not request_id:
+            return change
+        version = str(change.stored.revision.version).encode()
+        request = TableWrite("definition_requests", {f"{self._kind}/{name}/{request_id}".encode(): version})
+        return replace(change, writes=(*change.writes, request), request_id=request_id)
 
     def delete(self, name: str, etag: str, actor: str, now_us: int) -> DefinitionChange:
         """A last version that says deleted; the name may be saved again later."""
@@ -150,8 +168,11 @@ class Definitions:
 
     def applied(self, change: DefinitionChange) -> None:
         """Take over a change that has been committed."""
-        self._versions.setdefault(change.stored.revision.name, []).append(change.stored)
+        revision = change.stored.revision
+        self._versions.setdefault(revision.name, []).append(change.stored)
         self._audit.append(change.audit)
+        if change.request_id:
+            self._answered[f"{revision.name}/{change.request_id}"] = revision.version
 
     def audit(self, page_size: int, page_token: str) -> tuple[list[Audit], str]:
         """Changes, newest first, from the opaque `page_token` on; the next token is empty at the end. INVALID /

@@ -11,11 +11,13 @@ import grpc
 
 from core.errors import CdpError, Code, unavailable
 from services.runtime.caller import CALLER, Scope
+from services.runtime.deadlines import Deadlines
 from services.runtime.errors import abort, from_unexpected
 from services.runtime.forward import Forwarder, OwnerAnswer
 from services.runtime.roles import Role
 from services.runtime.streams import write
 from services.runtime.telemetry import RPC_ERRORS, RPC_SECONDS, RPC_STREAMS, get_logger
+from services.runtime.unreadable import reading, refusing
 from services.runtime.workspaces import WorkspaceDirectory
 
 _LOG = get_logger(__name__)
@@ -50,6 +52,7 @@ class Gate(grpc.aio.ServerInterceptor):
         self._directory = directory
         self._scopes = scopes
         self._maximum_call_s = maximum_call_s
+        self._deadlines = Deadlines(maximum_call_s)
         self._maximum_concurrent = maximum_concurrent
         self._wrapped: dict[str, Handler] = {}
         self._streams: set[asyncio.Task[Any]] = set()
@@ -122,8 +125,8 @@ class Gate(grpc.aio.ServerInterceptor):
         scope = self._scopes.get(method)
         make = self._streaming if streams[1] else self._unary
         return _MAKE[streams](
-            make(method, behaviours[streams], scope),
-            handler.request_deserializer,
+            make(method, refusing(behaviours[streams], streams[0]), scope),
+            reading(handler.request_deserializer),
             _or_bytes(handler.response_serializer),
         )
 
@@ -138,7 +141,8 @@ class Gate(grpc.aio.ServerInterceptor):
                 remaining_s = context.time_remaining()
                 if remaining_s is not None and remaining_s <= self._maximum_call_s:
                     return await behaviour(request, context)  # grpc itself cancels it at its deadline
-                return await self._bounded(behaviour, request, context)
+                # A caller that set no deadline, or a very late one, gets ours, so that nothing waits for ever.
+                return await self._deadlines.within(behaviour(request, context))
             except CdpError as error:
                 return await self._answer_elsewhere(method, request, context, error)
             except grpc.aio.BaseError:
@@ -150,17 +154,6 @@ class Gate(grpc.aio.ServerInterceptor):
                 seconds.observe(time.perf_counter() - started)
 
         return call
-
-    async def _bounded(self, behaviour: Any, request: Any, context: Context) -> Any:
-        """A caller that set no deadline, or a very late one, gets ours, so that nothing waits for ever."""
-        deadline = asyncio.timeout(self._maximum_call_s)
-        try:
-            async with deadline:
-                return await behaviour(request, context)
-        except TimeoutError as error:
-            if not deadline.expired():
-                raise
-            raise unavailable("CALL_TOO_LONG", f"no answer within {self._maximum_call_s:g} s") from error
 
     async def _answer_elsewhere(self, method: str, request: Any, context: Context, refusal: CdpError) -> Any:
         """The owner's answer to a call that is not owned here; ends the call with `refusal` if there is none."""
@@ -195,6 +188,7 @@ class Gate(grpc.aio.ServerInterceptor):
             except asyncio.CancelledError:
                 if not self._draining or context.cancelled():
                     raise
+                task.uncancel()
                 await self._refuse(method, context, _draining())
             except CdpError as error:
                 await self._refuse(method, context, error)

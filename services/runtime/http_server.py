@@ -10,9 +10,11 @@ from contextlib import contextmanager
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import CdpError
 from services.runtime.errors import from_unexpected, http_response
@@ -33,8 +35,28 @@ async def _refused(_request: Request, error: Exception) -> Response:
     return http_response(error)
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    return http_response(from_unexpected(error, request.url.path))
+class _Unexpected:
+    """Answers what no handler foresaw. Here and not by Starlette's own hook, which raises it once more for uvicorn to
+    log a second time."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = False
+
+        async def sending(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            response = http_response(from_unexpected(error, scope.get("path", "")))
+            if began:
+                raise  # half an answer is out already: the connection has to be closed
+            await response(scope, receive, send)
 
 
 class HttpServer:
@@ -59,7 +81,8 @@ class HttpServer:
         assert self._socket is not None, "bind() comes first"
         app = Starlette(
             routes=[Route("/healthz", _alive), Route("/metrics", _metrics), *routes],
-            exception_handlers={CdpError: _refused, Exception: _failed},
+            exception_handlers={CdpError: _refused},
+            middleware=[Middleware(_Unexpected)],
         )
         config = uvicorn.Config(
             app, http=PatientProtocol, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=30,

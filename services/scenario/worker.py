@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 
 from cdp.profile.v1 import profile_pb2
 from cdp.scenario.v1 import scenario_pb2
@@ -33,7 +33,7 @@ _LOG = get_logger(__name__)
 KIND = "scenario"
 CONSUMER = "scenario"
 _PROFILE, _WATCH = "profile_unification", "segment_watch"
-_CURSORS, _REQUESTS, _DEAD_LETTERS = "cursors", "requests", "dead_letters"
+_CURSORS, _DEAD_LETTERS = "cursors", "dead_letters"
 #: How often the clock is looked at, in seconds of the machine.
 _POLL_S = 0.05
 #: Entries that concern no run are made durable together: a replay of them changes nothing.
@@ -99,11 +99,9 @@ class ScenarioShard:
 
     async def save(self, name: str, message: scenario_pb2.Scenario, etag: str, actor: str, request_id: str) -> Stored:
         """Check and save the next version. A request id that was seen for this name answers what it answered then."""
-        request_key = f"{name}/{request_id}".encode()
-        if request_id:
-            (answered,) = await self._journal.log.get(self.partition, _REQUESTS, [request_key])
-            if answered is not None:
-                return self.catalogue.definitions.get(name, int(answered))
+        answered = self.catalogue.definitions.answered(name, request_id)
+        if answered is not None:
+            return answered
         definition = definition_from_proto(message)
         plan_of(name, 0, definition)
         await self._peers.check_texts(definition)
@@ -112,19 +110,18 @@ class ScenarioShard:
         kept.ClearField("revision")
         payload = kept.SerializeToString(deterministic=True)
         async with self._journal.changing:
-            change = self.catalogue.definitions.save(name, payload, etag, actor, self._journal.now_us())
-            version = str(change.stored.revision.version).encode()
-            request = (TableWrite(_REQUESTS, {request_key: version}),) if request_id else ()
-            return await self._define(change, request)
+            now_us = self._journal.now_us()
+            change = self.catalogue.definitions.save(name, payload, etag, actor, now_us, request_id)
+            return await self._define(change)
 
     async def delete(self, name: str, etag: str, actor: str) -> Stored:
         """Delete a scenario: its runs end before their next step."""
         async with self._journal.changing:
             change = self.catalogue.definitions.delete(name, etag, actor, self._journal.now_us())
-            return await self._define(change, ())
+            return await self._define(change)
 
-    async def _define(self, change: DefinitionChange, more: Sequence[TableWrite]) -> Stored:
-        await self._journal.commit((*change.writes, *more))
+    async def _define(self, change: DefinitionChange) -> Stored:
+        await self._journal.commit(change.writes)
         self.catalogue.applied(change)
         self._driver.release(change.stored.revision.name)
         if self.catalogue.watches_segments:

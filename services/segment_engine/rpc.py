@@ -15,12 +15,14 @@ from cdp.segment.v1 import segment_pb2_grpc
 from core.errors import conflict, invalid
 from core.eventlog.protocol import EventLog
 from core.index.contact_set import ContactSet
+from core.query.ast import Rule
 from core.query.execute import Counts, Evaluation, count_of, evaluate
 from core.query.format import format_rule
 from core.query.names import BoundRule
 from core.segments.saved import Saved
 from core.segments.standing import Published, StandingView
 from services.runtime.caller import caller
+from services.runtime.definitions import Stored
 from services.runtime.ownership import Ownership
 from services.segment_engine.convert import (
     count_to_proto,
@@ -59,24 +61,33 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
     async def SaveSegment(self, request: pb.SaveSegmentRequest, context: Context) -> pb.SaveSegmentResponse:
         shard = self._shard()
         rule = source_to_rule(request.rule)
-        root = shard.published.root
-        bound = shard.saved.bind(rule, root, as_name=request.name)
+        async with shard.defining:
+            root = shard.published.root
+            bound = shard.saved.bind(rule, root, as_name=request.name)
+            stored = shard.saved.definitions.answered(request.name, request.request_id)
+            if stored is None:
+                stored = await self._save(shard, request, rule, bound)
+        view = shard.published.segments.get(request.name)
+        return pb.SaveSegmentResponse(
+            segment=segment_to_proto(stored, bound.parameters),
+            count=count_to_proto(view.counts) if view is not None else None,
+        )
+
+    @staticmethod
+    async def _save(shard: EngineShard, request: pb.SaveSegmentRequest, rule: Rule, bound: BoundRule) -> Stored:
+        definitions = shard.saved.definitions
         payload = SegmentDefinition(rule, request.description).encode()
-        change = shard.saved.definitions.save(
-            request.name, payload, request.etag, caller().key_name, shard.clock.now_us()
+        change = definitions.save(
+            request.name, payload, request.etag, caller().key_name, shard.clock.now_us(), request.request_id
         )
         dependents = [
-            Saved.make(name, shard.saved.definitions.get(name).revision.version, dependent)
-            for name, dependent in shard.saved.bind_dependents(request.name, rule, root)
+            Saved.make(name, definitions.get(name).revision.version, dependent)
+            for name, dependent in shard.saved.bind_dependents(request.name, rule, shard.published.root)
             if not dependent.parameters
         ]
         saved = None if bound.parameters else Saved.make(request.name, change.stored.revision.version, bound)
         await shard.save(change, saved, dependents)
-        view = shard.published.segments.get(request.name)
-        return pb.SaveSegmentResponse(
-            segment=segment_to_proto(change.stored, bound.parameters),
-            count=count_to_proto(view.counts) if view is not None else None,
-        )
+        return change.stored
 
     async def GetSegment(self, request: pb.GetSegmentRequest, context: Context) -> pb.GetSegmentResponse:
         shard = self._shard()
@@ -100,11 +111,12 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
 
     async def DeleteSegment(self, request: pb.DeleteSegmentRequest, context: Context) -> pb.DeleteSegmentResponse:
         shard = self._shard()
-        users = shard.saved.referring_to(request.name)
-        if users:
-            raise conflict("SEGMENT_IN_USE", f"segment {request.name!r} is referred to by {', '.join(users)}")
-        change = shard.saved.definitions.delete(request.name, request.etag, caller().key_name, shard.clock.now_us())
-        await shard.save(change, None, ())
+        async with shard.defining:
+            users = shard.saved.referring_to(request.name)
+            if users:
+                raise conflict("SEGMENT_IN_USE", f"segment {request.name!r} is referred to by {', '.join(users)}")
+            change = shard.saved.definitions.delete(request.name, request.etag, caller().key_name, shard.clock.now_us())
+            await shard.save(change, None, ())
         return pb.DeleteSegmentResponse(revision=change.stored.revision.to_proto())
 
     async def ListSegmentVersions(

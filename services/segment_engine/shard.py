@@ -60,6 +60,8 @@ class EngineShard:
         self._published: Published | None = None
         self._published_s = 0.0
         self._lock = asyncio.Lock()
+        #: Held by a call from deciding a definition's next version until it is committed.
+        self.defining = asyncio.Lock()
         self._moved = asyncio.Event()
         self._caught_up = False
         self._broken: asyncio.Future[CdpError] = asyncio.get_running_loop().create_future()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -202,6 +203,16 @@ async def test_segments_refer_to_segments_and_cycles_are_refused(client: Client)
     assert [(one.revision.version, one.text) for one in versions.versions] == [(2, "age < 24"), (1, "age < 26")]
     audit = await client.segments.ListAuditRecords(pb.ListAuditRecordsRequest(), metadata=client.metadata)
     assert [(one.action, one.name) for one in audit.records][:2] == [("deleted", "Women"), ("deleted", "Both")]
+
+
+@pytest.mark.slow
+async def test_a_request_id_saves_once_and_saves_at_once_make_versions_of_their_own(client: Client) -> None:
+    answers = [await client.save("Young", "age < 26", request_id="r1") for _ in range(2)]
+    assert [answer.segment.revision.version for answer in answers] == [1, 1]
+    together = await asyncio.gather(*(client.save("Young", f"age < {age}") for age in range(21, 29)))
+    assert sorted(answer.segment.revision.version for answer in together) == list(range(2, 10))
+    newest = max(together, key=lambda answer: answer.segment.revision.version)
+    assert (await client.count("Young")).count == newest.count
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import gc
+import logging
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,13 @@ async def host(empty_house: House) -> Host:
     assert isinstance(engine, ToyEngine)
     await _until(lambda: len(engine.opened) == 2 and engine.ready(), "both workspaces are owned")
     return started
+
+
+@pytest.fixture(autouse=True)
+def nothing_fails_unseen(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Errors that asyncio or grpc only log (a task destroyed, an exception never looked at) fail the test."""
+    yield
+    gc.collect(1)  # the young ones: what this test left
+    records = [*caplog.get_records("setup"), *caplog.get_records("call"), *caplog.get_records("teardown")]
+    errors = [record for record in records if record.levelno >= logging.ERROR]
+    assert [f"{record.name}: {record.getMessage()}" for record in errors] == []

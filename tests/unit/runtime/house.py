@@ -50,7 +50,7 @@ class House:
             "CDP_HTTP_PORT": "0",
             "CDP_DATA_DIR": str(self.folder),
             "CDP_INTERNAL_TOKEN": TOKEN,
-            "CDP_DRAIN_S": "0.1",
+            "CDP_DRAIN_S": "0.02",
             "CDP_LEASE_TTL_S": "0.3",
         }
         for role, key in ADDRESS_KEYS.items():

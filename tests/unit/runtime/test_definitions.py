@@ -44,6 +44,20 @@ async def test_versions_count_up_and_survive_a_reload() -> None:
     ]
 
 
+async def test_a_request_id_is_answered_again_after_a_reload() -> None:
+    store = Store()
+    definitions = await store.load()
+    assert definitions.answered("VIP", "r1") is None
+    await store.commit(definitions, definitions.save("VIP", b"one", "", "ann", 1, "r1"))
+    await store.commit(definitions, definitions.save("VIP", b"two", "", "ann", 2))
+    for one in (definitions, await store.load()):
+        answered = one.answered("VIP", "r1")
+        assert answered is not None
+        assert answered.payload == b"one"
+        assert one.answered("VIP", "") is None
+        assert one.answered("other", "r1") is None
+
+
 async def test_an_old_etag_is_refused() -> None:
     store = Store()
     definitions = await store.load()

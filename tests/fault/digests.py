@@ -68,16 +68,16 @@ class LogCopy:
         numbers = [fact.contact for batch in self.batches for fact in batch.facts if isinstance(fact, ContactState)]
         return max(numbers, default=-1) + 1
 
-    def index(self, names: Mapping[int, str], of: Collection[str] | None = None) -> Root:
-        """A fresh fold, from the first entry on: contacts under `names` instead of their keys, and of the events
-        only `of` (None: all)."""
+    def index(self, names: Mapping[int, str] | None = None, of: Collection[str] | None = None) -> Root:
+        """A fresh fold, from the first entry on: contacts under `names` (None: their keys), and of the events only
+        `of` (None: all)."""
         index = Index()
         for batch in self.batches:
             events = batch.events
             if of is not None:
                 events = events.take(np.flatnonzero([event_id in of for event_id in events.ids]))
             facts = [
-                replace(fact, key=names[fact.contact]) if isinstance(fact, ContactState) else fact
+                replace(fact, key=names[fact.contact]) if names and isinstance(fact, ContactState) else fact
                 for fact in batch.facts
             ]
             index.apply(events, facts, batch.position)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cdp.channel.v1 import channel_pb2
 from cdp.scenario.v1 import scenario_pb2
 from cdp.segment.v1 import segment_pb2
+from core.index.digest import digest
 from core.query.bind import bind
 from core.query.execute import evaluate
 from core.query.parse import parse
@@ -18,8 +19,9 @@ from services.demo.client import CALL_S, again
 from services.demo.journey import END_US, ZONE
 from services.demo.segments import SEGMENTS
 from services.runtime.roles import Role
+from services.segment_engine.snapshots import read_snapshot
 from tests.fault.digests import Held, LogCopy, held, numbers_of
-from tests.fault.processes import Processes
+from tests.fault.processes import WORKSPACE, Processes
 from tests.fault.shopping import CARTS, GOT_A_LETTER, LEFT, STANDING, WAITING_AT, Ledger, email
 from tests.flow.mailbox import Mailbox, Receiver
 
@@ -49,6 +51,7 @@ async def outcome(processes: Processes, ledger: Ledger, mailbox: Mailbox, receiv
     await eventually(complete, "everything acknowledged and sent is in the log")
     check_ledger(log, ledger, told)
     check_messages(messages, mailbox, receiver)
+    await check_index(processes, log)
     here = await held(log, ledger.events.keys())
     found = await members(processes, log, here)
     # Whose message is uncertain after a kill is left to chance; what the channel told counts, and nothing else.
@@ -111,6 +114,19 @@ async def settled_messages(processes: Processes) -> list[channel_pb2.Message]:
 
     await eventually(final, "no message is on its way")
     return found
+
+
+async def check_index(processes: Processes, log: LogCopy) -> None:
+    """The engine's snapshot of the end of the log, once it is written, holds exactly the facts of a fresh fold."""
+    folder = processes.data_dir / "snapshots" / WORKSPACE
+
+    async def written() -> bool:
+        await log.catch_up()
+        return (folder / f"{log.position:020d}.snapshot").exists()
+
+    await eventually(written, "the engine has written a snapshot of the end of the log")
+    kept = await asyncio.to_thread(read_snapshot, folder / f"{log.position:020d}.snapshot", WORKSPACE)
+    assert digest(kept.root()) == digest(log.index())
 
 
 async def members(processes: Processes, log: LogCopy, here: Held) -> dict[str, frozenset[str]]:

@@ -40,6 +40,7 @@ class Processes:
     def __init__(self, folder: Path, valkey: ValkeyServer, extra: Mapping[str, str]) -> None:
         self.valkey = valkey
         self.secret = ""
+        self.data_dir = folder / "data"
         self._folder = folder
         self._extra = extra
         self._ports = {role: (free_port(), free_port()) for role in ALL_ROLES}
@@ -75,7 +76,7 @@ class Processes:
             "CDP_HTTP_PORT": str(self._ports[role][1]),
             "CDP_PUBLIC_URL": self.http_url(Role.CHANNEL),
             "CDP_REDIS_URL": self.valkey.url,
-            "CDP_DATA_DIR": str(self._folder / "data"),
+            "CDP_DATA_DIR": str(self.data_dir),
             "CDP_INTERNAL_TOKEN": _TOKEN,
             "CDP_LEASE_TTL_S": "3",
             "CDP_SNAPSHOT_INTERVAL_S": "1",

@@ -57,7 +57,7 @@ DEFINITIONS = (
     Case(Bad.OUTPUT_BOMB, "50,000 openers", template(body_text="{{" * 50_000), "BAD_TEMPLATE"),
     Case(Bad.OUTPUT_BOMB, "blanks", template(body_text="{{" + " " * 101 + "x }}"), "BAD_TEMPLATE"),
     Case(Bad.DEEP, "blocks", template(body_text="{% if x %}" * 1_000 + "{% endif %}" * 1_000), "BAD_TEMPLATE"),
-    Case(Bad.HEADER_INJECTION, "a sender", template(**{"from": "s@shop.example\r\nBcc: a@evil.example"}), "BAD_TEMPLATE"),
+    Case(Bad.HEADER_INJECTION, "sender", template(**{"from": "s@shop.example\r\nBcc: a@evil.example"}), "BAD_TEMPLATE"),
     Case(Bad.HEADER_INJECTION, "two senders", template(**{"from": "a@shop.example, b@shop.example"}), "BAD_TEMPLATE"),
     Case(Bad.LONG_KEY, "a name of 201", named("n" * 201), "BAD_NAME"),
     Case(Bad.NUL, "in a name", named("a\0"), "BAD_NAME"),
@@ -236,12 +236,8 @@ def tokens(box: Mailbox) -> dict[str, str]:
     """Genuine tokens by the letter of their path."""
     html = box.letters[0].get_body(("html",))
     assert html is not None
-    return {
-        letter: token
-        for letter, token in re.findall(
-            r"/([ocu])/([\w-]+)", html.get_content() + str(box.letters[0]["List-Unsubscribe"])
-        )
-    }
+    text = html.get_content() + str(box.letters[0]["List-Unsubscribe"])
+    return dict(re.findall(r"/([ocu])/([\w-]+)", text))
 
 
 async def test_links(fire: Range, box: Mailbox) -> None:

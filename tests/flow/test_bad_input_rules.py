@@ -142,7 +142,8 @@ TREES: tuple[tuple[Bad, str, list[tree.Node], str], ...] = (
     (Bad.UNKNOWN_NAME, "a list", [tree.Node(in_list=tree.InList(name='"'))], "RULE_UNKNOWN_NAME"),
     (Bad.BAD_PARAMETERS, "arguments out of order, one unknown",
      [tree.Node(segment=tree.SegmentReference(name="By email", arguments=[
-         tree.Argument(name=name, operand=tree.Operand(literal=Value(text="x"))) for name in ("b", "a")]))], "RULE_PARAMETER"),
+         tree.Argument(name=name, operand=tree.Operand(literal=Value(text="x"))) for name in ("b", "a")]))],
+     "RULE_PARAMETER"),
 )  # fmt: skip
 
 
@@ -154,16 +155,18 @@ def asked(source: pb.RuleSource, name: str) -> tuple[Message, ...]:
     )
 
 
-BY_EMAIL = {"a": Value(text="x")}
+def by_email(**parameters: Value) -> pb.EvaluateRequest:
+    return pb.EvaluateRequest(name="By email", parameters=parameters)
+
 
 #: Questions about saved segments.
 QUESTIONS = (
-    Case(Bad.BAD_PARAMETERS, "none", pb.EvaluateRequest(name="By email"), "PARAMETER_MISSING"),
-    Case(Bad.BAD_PARAMETERS, "null", pb.EvaluateRequest(name="By email", parameters={"a": Value()}), "PARAMETER_MISSING"),
-    Case(Bad.BAD_PARAMETERS, "too many", pb.EvaluateRequest(name="By email", parameters={**BY_EMAIL, "b": Value(integer=1)}), ""),
-    Case(Bad.BAD_PARAMETERS, "wrong kind", pb.EvaluateRequest(name="By email", parameters={"a": Value(integer=1)}), "PARAMETER_TYPE"),
-    Case(Bad.BAD_PARAMETERS, "a list", pb.EvaluateRequest(name="By email", parameters={"a": Value(texts={})}), "NOT_A_SCALAR"),
-    Case(Bad.BAD_PARAMETERS, "of IsMember", pb.IsMemberRequest(name="By email", contacts=[1]), "SEGMENT_HAS_PARAMETERS"),
+    Case(Bad.BAD_PARAMETERS, "none", by_email(), "PARAMETER_MISSING"),
+    Case(Bad.BAD_PARAMETERS, "null", by_email(a=Value()), "PARAMETER_MISSING"),
+    Case(Bad.BAD_PARAMETERS, "too many", by_email(a=Value(text="x"), b=Value(integer=1)), ""),
+    Case(Bad.BAD_PARAMETERS, "wrong kind", by_email(a=Value(integer=1)), "PARAMETER_TYPE"),
+    Case(Bad.BAD_PARAMETERS, "a list", by_email(a=Value(texts={})), "NOT_A_SCALAR"),
+    Case(Bad.BAD_PARAMETERS, "of IsMember", pb.IsMemberRequest(name="By email"), "SEGMENT_HAS_PARAMETERS"),
     Case(Bad.BAD_PARAMETERS, "of Members", pb.MembersRequest(name="By email"), "SEGMENT_HAS_PARAMETERS"),
     Case(Bad.BAD_PARAMETERS, "of Count", pb.CountRequest(name="By email"), "SEGMENT_HAS_PARAMETERS"),
     Case(Bad.UNKNOWN_NAME, "Count", pb.CountRequest(name="no"), "NO_SUCH_SEGMENT"),
@@ -217,7 +220,7 @@ SCENARIOS = tuple(
         (Bad.CYCLE, "a loop without a wait", scenario(
             sc.Block(id="a", condition=sc.Condition(text="everyone", when_true="a", when_false="a")))),
         (Bad.CYCLE, "a loop of sends", scenario(send(next="s"))),
-        (Bad.LARGE_RULE, "201 blocks", scenario(*(sc.Block(id=f"b{n}", wait=sc.Wait(duration_us=1)) for n in range(201)))),
+        (Bad.LARGE_RULE, "201 blocks", scenario(*(sc.Block(id=f"b{n}", wait=WAIT.wait) for n in range(201)))),
         (Bad.NUMBER_AS_TIME, "a wait of 2^63-1", scenario(sc.Block(id="a", wait=sc.Wait(duration_us=2**63 - 1)))),
         (Bad.NUMBER_AS_TIME, "a wait of -1", scenario(sc.Block(id="a", wait=sc.Wait(duration_us=-1)))),
         (Bad.NUMBER_AS_TIME, "a trigger of age -1", scenario(trigger=sc.Trigger(event=DEED.event, max_age_us=-1))),

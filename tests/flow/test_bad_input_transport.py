@@ -23,7 +23,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 PATIENCE_S = 1.0
 BODY = b'{"type":"track","event":"Note","userId":"wire"}'
 
-#: Requests on a raw connection: (class, what, what is sent, status that is answered; empty: closed without a word).
+#: Requests on a raw connection: (class, what, what is sent, status that is answered; empty: closed without a
+#: word, "reset": closed, whether the sender hears 400 or not).
 WIRE = (
     (Bad.LYING_LENGTH, "larger than the body", "Content-Length: 900", BODY, ""),
     (Bad.LYING_LENGTH, "smaller than the body", "Content-Length: 20", BODY, "400"),
@@ -33,7 +34,7 @@ WIRE = (
     (Bad.LYING_LENGTH, "twice", "Content-Length: 47\r\nContent-Length: 48", BODY, "400"),
     (Bad.LYING_LENGTH, "and chunked", "Content-Length: 5\r\nTransfer-Encoding: chunked", b"0\r\n\r\n", "400"),
     (Bad.LYING_LENGTH, "chunks that are none", "Transfer-Encoding: chunked", b"zz\r\n", "400"),
-    (Bad.OVERSIZE, "chunks without end", "Transfer-Encoding: chunked", b"8000\r\n" + b" " * 0x8000 + b"\r\n", "400"),
+    (Bad.OVERSIZE, "chunks without end", "Transfer-Encoding: chunked", b"8000\r\n" + b" " * 0x8000 + b"\r\n", "reset"),
     (Bad.OVERSIZE, "a header of 100 KB", "X-Long: " + "x" * 100_000, b"", "400"),
     (Bad.HEADER_INJECTION, "a header with NUL", "X-A: a\0b", b"", "400"),
 )
@@ -98,13 +99,14 @@ async def test_senders_that_trickle_are_let_go(fire: Range) -> None:
 
 async def test_requests_that_lie(fire: Range) -> None:
     for bad, what, header, body, status in WIRE:
-        parts = [head(fire, header) + body]
-        print(what)
+        parts = [head(fire, "Connection: close", header) + body]
         if what == "chunks without end":
             parts += [body] * 30
         answer = await exchange(fire, parts)
         lines = answer.split(b"\r\n")
-        assert (lines[0].split(b" ")[1:2] or [b""])[0].decode() == status, (bad, what, answer[:200])
+        told = (lines[0].split(b" ")[1:2] or [b""])[0].decode()
+        # Closing on a sender that does not stop may overtake the answer.
+        assert told in (("400", "") if status == "reset" else (status,)), (bad, what, answer[:200])
         await fire.good()
 
 

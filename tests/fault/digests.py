@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cdp.profile.v1 import profile_pb2
-from core.events.facts import AttributeWrite, ContactState, FactBatch, Merge
+from core.events.facts import ContactState, FactBatch, Merge
 from core.index.contact_set import ContactSet
 from core.index.digest import digest
 from core.index.index import Index
@@ -131,16 +131,6 @@ def names_of(profiles: Collection[profile_pb2.Profile], log: LogCopy) -> dict[in
 def numbers_of(roaring: bytes) -> frozenset[int]:
     """The members in a block of an answer."""
     return frozenset(ContactSet.deserialize(roaring).numbers().tolist())
-
-
-def attribute_writes(log: LogCopy) -> Counter[tuple[int, str, int]]:
-    """How often each (contact, attribute, instant) was written."""
-    return Counter(
-        (fact.contact, fact.name, fact.occurred_at_us)
-        for batch in log.batches
-        for fact in batch.facts
-        if isinstance(fact, AttributeWrite)
-    )
 
 
 def _plain(profile: profile_pb2.Profile) -> str:

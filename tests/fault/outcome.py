@@ -56,7 +56,7 @@ async def outcome(processes: Processes, ledger: Ledger, mailbox: Mailbox, receiv
     found = await members(processes, log, here)
     # Whose message is uncertain after a kill is left to chance; what the channel told counts, and nothing else.
     accepted = {one.message.contact for one in messages if one.state == channel_pb2.MESSAGE_STATE_ACCEPTED}
-    assert found.pop(GOT_A_LETTER) == here.people(accepted)
+    assert found.pop(GOT_A_LETTER) == here.people(accepted), GOT_A_LETTER
     return Outcome(here.profiles, here.facts, found)
 
 
@@ -64,10 +64,10 @@ def check_ledger(log: LogCopy, ledger: Ledger, told: set[str]) -> None:
     """Every acknowledged event stands in the log once, and beside them only what the channel told."""
     ids = log.ids()
     assert set(ids.values()) <= {1}, [one for one, count in ids.items() if count > 1][:10]
-    assert set(ledger.events.values()) == {1}
+    assert set(ledger.events.values()) == {1}, "the load itself has an id twice"
     lost = ledger.events.keys() - ids.keys()
     assert not lost, (len(lost), sorted(lost)[:10])
-    assert ids.keys() - ledger.events.keys() == told
+    assert ids.keys() - ledger.events.keys() == told, "other events than those that were sent and told"
 
 
 def check_messages(messages: list[channel_pb2.Message], mailbox: Mailbox, receiver: Receiver) -> None:
@@ -75,7 +75,7 @@ def check_messages(messages: list[channel_pb2.Message], mailbox: Mailbox, receiv
     is visible as uncertain: it arrived once or not at all."""
     wanted = Counter((channel, f"cart-{live}") for live in LEFT for channel in ("email", "webhook"))
     found = Counter((one.message.channel, one.message.values["cart_id"].text) for one in messages)
-    assert found == wanted
+    assert found == wanted, found - wanted or wanted - found
     arrived = Counter(("email", str(letter["Subject"])) for letter in mailbox.letters)
     arrived += Counter(("webhook", str(body["cart"])) for _, body in receiver.hits)
     assert set(arrived.values()) <= {1}, arrived
@@ -126,7 +126,7 @@ async def check_index(processes: Processes, log: LogCopy) -> None:
 
     await eventually(written, "the engine has written a snapshot of the end of the log")
     kept = await asyncio.to_thread(read_snapshot, folder / f"{log.position:020d}.snapshot", WORKSPACE)
-    assert digest(kept.root()) == digest(log.index())
+    assert digest(kept.root()) == digest(log.index()), f"the engine at {log.position} is no fold of the log"
 
 
 async def members(processes: Processes, log: LogCopy, here: Held) -> dict[str, frozenset[str]]:

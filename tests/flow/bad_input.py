@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import httpx2
@@ -115,6 +115,14 @@ NOT_REACHABLE = {
     Bad.EXTERNAL_ENTITY: "no endpoint reads XML: product feeds are not served",
     Bad.BAD_FEED: "no endpoint fetches or takes files: product feeds are not served",
 }
+
+
+M = TypeVar("M", bound=Message)
+
+
+def of(kind: type[M], /, **fields: Any) -> M:
+    """A message from plain dicts and lists, which protobuf takes and its types do not tell."""
+    return kind(**fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from cdp.segment.v1 import rule_pb2 as tree
 from cdp.segment.v1 import segment_pb2 as pb
 from core.clock import DAY_US, MAX_INSTANT_US, MIN_INSTANT_US
 from services.runtime.roles import ALL_ROLES, Role
-from tests.flow.bad_input import START_US, Bad, Case, Range, under_fire
+from tests.flow.bad_input import START_US, Bad, Case, Range, of, under_fire
 from tests.flow.platform import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -126,7 +126,7 @@ TREES: tuple[tuple[Bad, str, list[tree.Node], str], ...] = (
     (Bad.LARGE_RULE, "10,000 nodes", [*[EVERYONE] * 9_999, branch(tree.OP_OR, *range(9_999))], ""),
     (Bad.LARGE_RULE, "depth 501", [EVERYONE, *(branch(tree.OP_NOT, n) for n in range(501))], "RULE_TOO_DEEP"),
     (Bad.LARGE_RULE, "depth 499", [EVERYONE, *(branch(tree.OP_NOT, n) for n in range(499))], ""),
-    (Bad.TYPE_MISMATCH, "a place as an email", [compare(Value(location={}))], "NOT_A_SCALAR"),
+    (Bad.TYPE_MISMATCH, "a place as an email", [compare(of(Value, location={}))], "NOT_A_SCALAR"),
     (Bad.TYPE_MISMATCH, "a number as an email", [compare(Value(integer=1))], "RULE_TYPE"),
     (Bad.NAN, "a decimal", [compare(Value(decimal="NaN"), "age")], "BAD_VALUE"),
     (Bad.BEYOND_64_BITS, "units", [compare(Value(decimal_units=2**63 - 1), "age")], "BAD_VALUE"),
@@ -165,7 +165,7 @@ QUESTIONS = (
     Case(Bad.BAD_PARAMETERS, "null", by_email(a=Value()), "PARAMETER_MISSING"),
     Case(Bad.BAD_PARAMETERS, "too many", by_email(a=Value(text="x"), b=Value(integer=1)), ""),
     Case(Bad.BAD_PARAMETERS, "wrong kind", by_email(a=Value(integer=1)), "PARAMETER_TYPE"),
-    Case(Bad.BAD_PARAMETERS, "a list", by_email(a=Value(texts={})), "NOT_A_SCALAR"),
+    Case(Bad.BAD_PARAMETERS, "a list", by_email(a=of(Value, texts={})), "NOT_A_SCALAR"),
     Case(Bad.BAD_PARAMETERS, "of IsMember", pb.IsMemberRequest(name="By email"), "SEGMENT_HAS_PARAMETERS"),
     Case(Bad.BAD_PARAMETERS, "of Members", pb.MembersRequest(name="By email"), "SEGMENT_HAS_PARAMETERS"),
     Case(Bad.BAD_PARAMETERS, "of Count", pb.CountRequest(name="By email"), "SEGMENT_HAS_PARAMETERS"),
@@ -236,7 +236,7 @@ SCENARIOS = tuple(
             trigger=sc.Trigger(event=DEED.event, values={"run_id": Value(text="x")}))),
         (Bad.NULLS, "a value that is null", scenario(trigger=sc.Trigger(event=DEED.event, values={"a": Value()}))),
         (Bad.WRONG_TYPE, "a value that is a list", scenario(
-            trigger=sc.Trigger(event=DEED.event, values={"a": Value(texts={})}))),
+            trigger=sc.Trigger(event=DEED.event, values={"a": of(Value, texts={})}))),
         (Bad.WRONG_TYPE, "a trigger for every event", scenario(trigger=sc.Trigger(event=sc.EventTrigger(type="*")))),
         (Bad.WRONG_TYPE, "a filter that breaks out", scenario(trigger=sc.Trigger(
             event=sc.EventTrigger(type="good_deed", filter="x = 1) or everyone or did good_deed (x = 1")))),
@@ -338,12 +338,12 @@ async def test_facts_at_the_ends_of_time_are_judged(fire: Range) -> None:
     )  # fmt: skip
     for number, zone in enumerate(("Pacific/Kiritimati", "America/St_Johns", "Africa/Monrovia", "no/zone")):
         who = [{"kind": "external_id", "value": f"end-{number}"}]
-        await fire.ok(ingest_pb2.IdentifyRequest(person={"identifiers": who, "attributes": {
+        await fire.ok(of(ingest_pb2.IdentifyRequest, person={"identifiers": who, "attributes": {
             "time_zone": {"text": zone}, "birth_date": {"date_days": -719_162 if number % 2 else 2_932_896},
             "renewed_at": {"instant_us": MIN_INSTANT_US if number % 2 else MAX_INSTANT_US - 1}}}))  # fmt: skip
         for at_us in (MIN_INSTANT_US, START_US, MAX_INSTANT_US - 1):
             event = {"type": "end_of_time", "identifiers": who, "occurred_at_us": at_us}
-            await fire.ok(ingest_pb2.TrackRequest(event=event))
+            await fire.ok(of(ingest_pb2.TrackRequest, event=event))
 
     async def known() -> bool:
         rule = pb.RuleSource(text='did end_of_time and renewed_at is present and time_zone = "no/zone"')
@@ -352,8 +352,13 @@ async def test_facts_at_the_ends_of_time_are_judged(fire: Range) -> None:
 
     await eventually(known, "the ends of time are folded")
     texts = [f"did end_of_time {window}" for window in windows]
-    texts += ["renewed_at in last 7 days", "renewed_at in next 36525 days", "birth_date this calendar month in contact's zone",
-              "birth_date more than 36525 days ago", "renewed_at last calendar week in contact's zone"]  # fmt: skip
+    texts += [
+        "renewed_at in last 7 days",
+        "renewed_at in next 36525 days",
+        "renewed_at last calendar week in contact's zone",
+        "birth_date this calendar month in contact's zone",
+        "birth_date more than 36525 days ago",
+    ]
     for number, text in enumerate(texts):
         answer = await fire.call(pb.SaveSegmentRequest(name=f"end {number}", rule=pb.RuleSource(text=text)))
         assert answer.ok, (text, answer)

@@ -1,5 +1,5 @@
-"""Every text, number and enum of every request, one at a time, in the ways that break naive programs: taken as it is, or
-refused with a stable reason. Found by reflection, so that a new field is tested without a word here."""
+"""Every text, number and enum of every request, one at a time, in the ways that break naive programs: taken as it is,
+or refused with a stable reason. Found by reflection, so that a new field is tested without a word here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -20,7 +20,7 @@ from cdp.profile.v1 import profile_pb2
 from cdp.scenario.v1 import scenario_pb2
 from cdp.segment.v1 import segment_pb2
 from cdp.workspace.v1 import workspace_pb2
-from tests.flow.bad_input import REFUSALS, RPCS, Range, Rpc, under_fire
+from tests.flow.bad_input import REFUSALS, RPCS, Range, Rpc, of, under_fire
 from tests.flow.platform import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -29,8 +29,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 STRINGS = (
     "", " ", "\t\n", "\0", "a\0b", "\ufeff", "\ufffe", "\uffff", "\u202e", "\u202egnp.exe", "\u200b", "\u2028",
     "e\u0301", "\u00e9", "\u0130", "\ufb00", "\U0001d573", "\U0010ffff", "\U0001f469\u200d\U0001f469\u200d\U0001f467",
-    "\u0660\u0661", "\u00b2", "田中さんにあげて下さい", "ثم نفس سقطت", "Z̵a̷l̶g̸o̷", "null", "undefined", "NaN", "-Infinity", "true",
-    "0", "-1", "1e400", "9" * 5_000, "x" * 20_000, "k" * 129, "../../etc/passwd", "C:\\con", "a/b", "%00%0a", "%s%n%p",
+    "\u0660\u0661", "\u00b2", "田中さんにあげて下さい", "ثم نفس سقطت", "Z̵a̷l̶g̸o̷", "null", "undefined", "NaN",
+    "-Infinity", "true", "0", "-1", "1e400", "9" * 5_000, "x" * 20_000, "k" * 129, "../../etc/passwd", "C:\\con",
+    "a/b", "%00%0a", "%s%n%p",
     "<script>alert(1)</script>", "' OR 1=1 --", '"; DROP TABLE contacts; --', "{{ 7 | times: 7 }}", "${7*7}", "$(id)",
     "{% for a in (1..999999999) %}x{% endfor %}", "=cmd|' /C calc'!A0", "a\r\nBcc: all@evil.example",
     "javascript:alert(1)", "http://[::1", "a@b@c", "@", "*", ":x", '"', "\\", "()" * 300, "and", "everyone",
@@ -52,12 +53,13 @@ _ALL_STRINGS_DEPTH = 3
 ANN = [Identifier(kind="external_id", value="ann")]
 EVERYONE = segment_pb2.RuleSource(text="everyone")
 WAIT = {"id": "w", "wait": {"duration_us": 1}}
+SCENARIO = {"trigger": {"event": {"type": "good_deed"}}, "blocks": [WAIT]}
 #: Requests that succeed; each hostile field is put into them. Other requests start empty.
 BASES: tuple[Message, ...] = (
-    ingest_pb2.TrackRequest(event={"type": "note", "identifiers": ANN}),
-    ingest_pb2.IdentifyRequest(person={"identifiers": ANN}),
-    ingest_pb2.AliasRequest(link={"first": ANN[0], "second": {"kind": "anonymous_id", "value": "cookie"}}),
-    ingest_pb2.RecordOrderRequest(order={"order_id": "o", "status": "completed", "identifiers": ANN}),
+    of(ingest_pb2.TrackRequest, event={"type": "note", "identifiers": ANN}),
+    of(ingest_pb2.IdentifyRequest, person={"identifiers": ANN}),
+    of(ingest_pb2.AliasRequest, link={"first": ANN[0], "second": {"kind": "anonymous_id", "value": "cookie"}}),
+    of(ingest_pb2.RecordOrderRequest, order={"order_id": "o", "status": "completed", "identifiers": ANN}),
     segment_pb2.SaveSegmentRequest(name="made", rule=EVERYONE),
     segment_pb2.EvaluateRequest(name="By email"),
     segment_pb2.EvaluateRequest(name="By email", parameters={"a": Value(text="x")}),
@@ -66,10 +68,10 @@ BASES: tuple[Message, ...] = (
     segment_pb2.MembersRequest(name="All"),
     segment_pb2.ListMembersRequest(name="All"),
     segment_pb2.IsMemberRequest(name="All"),
-    scenario_pb2.SaveScenarioRequest(name="made", scenario={"trigger": {"event": {"type": "good_deed"}}, "blocks": [WAIT]}),
-    channel_pb2.SaveTemplateRequest(name="made", template={"channel": "email", "subject": "s", "body_text": "t"}),
+    of(scenario_pb2.SaveScenarioRequest, name="made", scenario=SCENARIO),
+    of(channel_pb2.SaveTemplateRequest, name="made", template={"channel": "email", "subject": "s", "body_text": "t"}),
     # A workspace opens workers: only refused ones are asked for here.
-    workspace_pb2.CreateWorkspaceRequest(workspace={"id": "other", "currency": "x"}),
+    of(workspace_pb2.CreateWorkspaceRequest, workspace={"id": "other", "currency": "x"}),
 )  # fmt: skip
 
 
@@ -81,7 +83,7 @@ def values_of(field: FieldDescriptor, depth: int) -> tuple[Any, ...]:
     return _NUMBERS[field.cpp_type]
 
 
-def variants(descriptor: Descriptor, depth: int = 0) -> Iterator[tuple[str, Message]]:
+def variants(descriptor: Any, depth: int = 0) -> Iterator[tuple[str, Message]]:
     """Messages of one field each, at any depth, with the path of the field. Keys of maps are named by what they
     hold, because the kind of an attribute is settled by its first value."""
     make = GetMessageClass(descriptor)
@@ -116,10 +118,10 @@ def variants(descriptor: Descriptor, depth: int = 0) -> Iterator[tuple[str, Mess
 async def fire(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Range]:
     async with under_fire(tmp_path_factory.mktemp("data")) as one:
         for name, text in {"All": "everyone", "By email": "email = :a"}.items():
-            await one.ok(segment_pb2.SaveSegmentRequest(name=name, rule={"text": text}))
+            await one.ok(of(segment_pb2.SaveSegmentRequest, name=name, rule={"text": text}))
 
         async def folded() -> bool:
-            return (await one.call(segment_pb2.EvaluateRequest(rule={"text": "did good_deed"}))).ok
+            return (await one.call(of(segment_pb2.EvaluateRequest, rule={"text": "did good_deed"}))).ok
 
         await eventually(folded, "the first good deed is known")
         yield one
@@ -150,25 +152,25 @@ async def test_what_is_taken_comes_back_as_it_was(fire: Range) -> None:
     for number, text in enumerate(STRINGS):
         who = [Identifier(kind="external_id", value=f"told-{number}")]
         person = {"identifiers": who, "attributes": {"nickname": Value(text=text)}}
-        if (await fire.call(ingest_pb2.IdentifyRequest(person=person))).ok:
+        if (await fire.call(of(ingest_pb2.IdentifyRequest, person=person))).ok:
             event = {"type": "told", "identifiers": who, "params": {"words": Value(text=text)}}
-            await fire.ok(ingest_pb2.TrackRequest(event=event))
+            await fire.ok(of(ingest_pb2.TrackRequest, event=event))
             taken[who[0].value] = text
-        literal = segment_pb2.RuleSource(tree={"nodes": [{"attribute": {"comparison": {
+        literal = of(segment_pb2.RuleSource, tree={"nodes": [{"attribute": {"comparison": {
             "name": "email", "compare": 1, "operands": [{"literal": {"text": text}}]}}}]})  # fmt: skip
         converted = await fire.call(segment_pb2.ConvertRuleRequest(rule=literal))
         if converted.ok:
-            back = await fire.ok(segment_pb2.ConvertRuleRequest(rule={"text": converted.response.text}))
+            back = await fire.ok(of(segment_pb2.ConvertRuleRequest, rule={"text": converted.response.text}))
             operand = back.tree.nodes[0].attribute.comparison.operands[0]
             assert operand.literal.text == nfc(text)
         segment = await fire.ok(segment_pb2.SaveSegmentRequest(name="words", rule=EVERYONE, description=text))
         assert segment.segment.description == text
         template = {"channel": "webhook", "body_text": '"w"', "subject": text, "body_html": text}
-        saved = await fire.call(channel_pb2.SaveTemplateRequest(name="words", template=template))
+        saved = await fire.call(of(channel_pb2.SaveTemplateRequest, name="words", template=template))
         assert saved.ok
         assert (saved.response.template.subject, saved.response.template.body_html) == (text, text)
-        trigger = {"trigger": {"event": {"type": "good_deed"}}, "blocks": [WAIT], "description": text}
-        scenario = await fire.ok(scenario_pb2.SaveScenarioRequest(name="words", scenario=trigger))
+        trigger = {**SCENARIO, "description": text}
+        scenario = await fire.ok(of(scenario_pb2.SaveScenarioRequest, name="words", scenario=trigger))
         assert scenario.scenario.description == text
         key = await fire.call(workspace_pb2.CreateKeyRequest(display_name=text, scope=workspace_pb2.SCOPE_WRITE))
         assert not key.ok or key.response.key.display_name == (nfc(text) or "key")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 import grpc
 import pytest
@@ -15,7 +16,7 @@ from cdp.segment.v1 import segment_pb2
 from services.runtime.errors import from_rpc
 from services.runtime.http_patience import PatientProtocol
 from services.runtime.roles import Role
-from tests.flow.bad_input import RPCS, Bad, Range, Rpc, good_event, under_fire
+from tests.flow.bad_input import RPCS, Bad, Range, Rpc, good_event, of, under_fire
 from tests.flow.platform import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -139,15 +140,15 @@ async def test_messages_that_are_none(fire: Range, payload: bytes, texts_only: b
     assert len(asked) > 20
     for rpc in asked:
         for metadata, reasons in ((fire.metadata, ("BAD_MESSAGE", "SCOPE_TOO_NARROW")), ((), ("NO_KEY",))):
+            raw: Any = (fire.channel.unary_stream if rpc.server_streaming else fire.channel.unary_unary)(rpc.path)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                if rpc.server_streaming:
-                    await fire.channel.unary_stream(rpc.path)(payload, metadata=metadata, timeout=10.0).read()
-                else:
-                    await fire.channel.unary_unary(rpc.path)(payload, metadata=metadata, timeout=10.0)
+                sent = raw(payload, metadata=metadata, timeout=10.0)
+                await (sent.read() if rpc.server_streaming else sent)
             assert from_rpc(caught.value).reason in reasons, rpc.path
     for name in ("cdp.ingest.v1.IngestService/Subscribe", "cdp.profile.v1.ProfileService/Subscribe"):
+        feed: Any = fire.channel.stream_stream(f"/{name}")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await fire.channel.stream_stream(f"/{name}")(iter([b"\xff"]), metadata=fire.metadata, timeout=10.0).read()
+            await feed(iter([b"\xff"]), metadata=fire.metadata, timeout=10.0).read()
         assert from_rpc(caught.value).reason == "BAD_MESSAGE"
     await fire.good()
 
@@ -162,7 +163,7 @@ async def test_messages_beyond_the_size_of_a_call(fire: Range) -> None:
             "/cdp.channel.v1.ChannelService/Send",
             "/cdp.scenario.v1.ScenarioService/SaveScenario",
         ):
-            call = channel.unary_unary(path)
+            call: Any = channel.unary_unary(path)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call(b"\0" * ((16 << 20) + 1), metadata=fire.metadata, timeout=20.0)
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, path
@@ -194,8 +195,8 @@ async def test_calls_and_streams_that_are_cancelled(fire: Range) -> None:
                 await stream.read()
             stream.cancel()
         for name, start in (
-            ("cdp.ingest.v1.IngestService/Subscribe", ingest_pb2.SubscribeRequest(start={})),
-            ("cdp.profile.v1.ProfileService/Subscribe", profile_pb2.SubscribeRequest(start={"max_in_flight": 1})),
+            ("cdp.ingest.v1.IngestService/Subscribe", of(ingest_pb2.SubscribeRequest, start={})),
+            ("cdp.profile.v1.ProfileService/Subscribe", of(profile_pb2.SubscribeRequest, start={"max_in_flight": 1})),
         ):
             rpc = RPCS[name]
             both = fire.channel.stream_stream(rpc.path, rpc.request.SerializeToString, rpc.response.FromString)(

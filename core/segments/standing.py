@@ -118,12 +118,11 @@ class Standing:
             events = wave.events(batch.events)
             facts = [replace(fact, before_event=0) for fact in wave.facts]
             if not wave.steps:
-                self._index.apply(events, facts, batch.position)  # the catalogue alone: it names no contact
+                # The catalogue alone: no condition of this version asks it.
+                self._index.apply(events, facts, batch.position)
                 continue
             before_root = self._index.root()
             self._index.apply(events, facts, batch.position)
-            if not wave.steps:
-                continue  # the catalogue alone: no condition of this version asks it
             yield from self._after_wave(wave, events.strings, events.types, before_root, self._clock_us)
 
     def _after_wave(

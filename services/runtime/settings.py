@@ -106,7 +106,7 @@ ADDRESS_KEYS: Mapping[Role, str] = {
 }
 
 #: Keys that other modules read before settings exist, or that only tools read.
-_OTHER_KEYS = frozenset({"CDP_FAILPOINT", "CDP_FUZZ_SECONDS", "CDP_FUZZ_SEED", "CDP_DEMO_SHARE"})
+_OTHER_KEYS = frozenset({"CDP_FAILPOINT", "CDP_FUZZ_SECONDS", "CDP_FUZZ_SEED", "CDP_DEMO_SHARE", "CDP_POD_IP"})
 
 
 def _bad(key: str, what: str) -> CdpError:

@@ -257,7 +257,7 @@ async def check_the_exit(platform: Platform) -> None:
     """The record of leaving says time, at the cart's instant plus one hour, to the microsecond."""
     async with platform.channel(Role.SEGMENT_ENGINE) as channel:
         stub = segment_pb2_grpc.SegmentServiceStub(channel)
-        found = []
+        found: list[segment_pb2.Membership] = []
         async for response in stub.Watch(
             segment_pb2.WatchRequest(segment="Cart in the last hour"), metadata=platform.metadata
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -37,7 +38,14 @@ async def stub(platform: Platform) -> AsyncIterator[scenario_pb2_grpc.ScenarioSe
         yield scenario_pb2_grpc.ScenarioServiceStub(channel)
 
 
-def save(name: str, definition: Definition = WAITING, etag: str = "", request_id: str = "") -> object:
+def scenario(**fields: Any) -> scenario_pb2.Scenario:
+    """A scenario as protobuf's keyword dicts make it: right or wrong."""
+    return scenario_pb2.Scenario(**fields)
+
+
+def save(
+    name: str, definition: Definition = WAITING, etag: str = "", request_id: str = ""
+) -> scenario_pb2.SaveScenarioRequest:
     return scenario_pb2.SaveScenarioRequest(
         name=name, scenario=definition_to_proto(definition), etag=etag, request_id=request_id
     )
@@ -109,21 +117,17 @@ async def test_pages(platform: Platform, stub: scenario_pb2_grpc.ScenarioService
 @pytest.mark.parametrize(
     ("scenario", "path"),
     [
-        (scenario_pb2.Scenario(), "trigger"),
-        (scenario_pb2.Scenario(trigger={"event": {"type": "a"}}), "blocks"),
-        (scenario_pb2.Scenario(trigger={"event": {"type": "a"}}, blocks=[{"id": "x"}]), "blocks[0]"),
-        (scenario_pb2.Scenario(trigger={"event": {"type": "a"}, "values": {"v": {}}}), "trigger.values[v]"),
-        (scenario_pb2.Scenario(reentry=9, trigger={"event": {"type": "a"}}), "reentry"),
+        (scenario(), "trigger"),
+        (scenario(trigger={"event": {"type": "a"}}), "blocks"),
+        (scenario(trigger={"event": {"type": "a"}}, blocks=[{"id": "x"}]), "blocks[0]"),
+        (scenario(trigger={"event": {"type": "a"}, "values": {"v": {}}}), "trigger.values[v]"),
+        (scenario(reentry=9, trigger={"event": {"type": "a"}}), "reentry"),
         (
-            scenario_pb2.Scenario(
-                trigger={"event": {"type": "signed_up"}}, blocks=[{"id": "x", "exit": {}}], exit_when="("
-            ),
+            scenario(trigger={"event": {"type": "signed_up"}}, blocks=[{"id": "x", "exit": {}}], exit_when="("),
             "exit_when",
         ),
         (
-            scenario_pb2.Scenario(
-                trigger={"event": {"type": "signed_up"}}, blocks=[{"id": "x", "exit": {}}], exit_when="gendr = 1"
-            ),
+            scenario(trigger={"event": {"type": "signed_up"}}, blocks=[{"id": "x", "exit": {}}], exit_when="gendr = 1"),
             "exit_when",
         ),
     ],

@@ -36,7 +36,7 @@ class Client:
         self._profiles = profile_pb2_grpc.ProfileServiceStub(channel)
 
     async def save(self, name: str, text: str, **more: str) -> pb.SaveSegmentResponse:
-        request = pb.SaveSegmentRequest(name=name, rule=pb.RuleSource(text=text), **more)  # type: ignore[arg-type]
+        request = pb.SaveSegmentRequest(name=name, rule=pb.RuleSource(text=text), **more)
         return await self.segments.SaveSegment(request, metadata=self.metadata)
 
     async def person(self, number: int, **attributes: facts_pb2.Value) -> None:

@@ -7,6 +7,12 @@
   value: {{ .role }}
 - name: CDP_GRPC_HOST
   value: "0.0.0.0"
+- name: CDP_POD_IP
+  valueFrom:
+    fieldRef:
+      fieldPath: status.podIP
+- name: CDP_ADVERTISED_ADDRESS
+  value: "$(CDP_POD_IP):50051"
 - name: CDP_GRPC_PORT
   value: "50051"
 - name: CDP_HTTP_HOST

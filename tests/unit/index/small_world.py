@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from core.index.root import Root
 from core.query.ast import AttributeOperand, Literal, Node, Operand, Parameter, Rule, Scope
 from core.query.execute import evaluate
 from core.query.names import BoundRule
-from core.schema import DecimalUnits, Kind, Scalar, Value
+from core.schema import DecimalUnits, Kind, Scalar
 
 Params = dict[str, Scalar | tuple[str, ...]]
 
@@ -34,8 +36,8 @@ class SmallWorld:
         contact: int,
         event_type: str,
         at_us: int,
-        params: Params | None = None,
-        items: tuple[dict[str, Scalar], ...] = (),
+        params: Mapping[str, Any] | None = None,
+        items: tuple[Mapping[str, Any], ...] = (),
         event_id: str | None = None,
         flags: int = 0,
     ) -> SmallWorld:
@@ -44,7 +46,7 @@ class SmallWorld:
         self.log.append((contact, Event(name, event_type, at_us, at_us, (), params or {}, items, flags)))
         return self
 
-    def attribute(self, contact: int, name: str, value: Value | None, at_us: int = 0) -> SmallWorld:
+    def attribute(self, contact: int, name: str, value: Any, at_us: int = 0) -> SmallWorld:
         self.log.append(AttributeWrite(contact, name, value, at_us, False, 0))
         return self
 
@@ -102,7 +104,7 @@ def members(
     root: Root,
     rule: BoundRule | Node,
     as_of_us: int,
-    parameters: dict[str, Scalar] | None = None,
+    parameters: Mapping[str, Scalar] | None = None,
     candidates: list[int] | None = None,
 ) -> set[int]:
     """Who is in the rule; with the whole evaluation checked against that of every contact alone."""

@@ -291,11 +291,16 @@ def test_messages_are_counted_once_and_received_as_reported() -> None:
     def happened(contact: int, verb: str, message: str, at_us: int, flags: int = 0) -> None:
         world.event(contact, f"message_{verb}", at_us, {"message_id": message}, flags=flags)
 
-    happened(0, "sent", "m0", 1), happened(0, "delivered", "m0", 10)
-    happened(1, "sent", "m1", 1), happened(1, "bounced", "m1", 10)
+    happened(0, "sent", "m0", 1)
+    happened(0, "delivered", "m0", 10)
+    happened(1, "sent", "m1", 1)
+    happened(1, "bounced", "m1", 10)
     happened(2, "sent", "m2", 1)
-    happened(3, "opened", "m3", 5), happened(3, "opened", "m3", 6), happened(3, "clicked", "m3", 7)
-    happened(4, "opened", "m4", 5, MACHINE), happened(5, "clicked", "m5", 5)
+    happened(3, "opened", "m3", 5)
+    happened(3, "opened", "m3", 6)
+    happened(3, "clicked", "m3", 7)
+    happened(4, "opened", "m4", 5, MACHINE)
+    happened(5, "clicked", "m5", 5)
     root = world.root()
 
     def messages(verb: MessageVerb, compare: Compare, number: int, window_us: int | None = None) -> MessageCount:

@@ -56,7 +56,7 @@ def test_a_program_s_tree_reads_as_text() -> None:
         ([pb.Node(branch=pb.Branch(op=pb.OP_NOT, children=[0]))], "children stand before their parent"),
         ([leaf(), pb.Node(branch=pb.Branch(op=pb.OP_AND, children=[0, 7]))], "children stand before their parent"),
         ([leaf(), pb.Node(branch=pb.Branch(children=[0]))], "op is missing"),
-        ([leaf(), pb.Node(branch=pb.Branch(op=99, children=[0]))], "op 99"),
+        ([leaf(), pb.Node(branch=pb.Branch(op=pb.Op.ValueType(99), children=[0]))], "op 99"),
         ([leaf(), leaf(), pb.Node(branch=pb.Branch(op=pb.OP_NOT, children=[0, 1]))], "cannot join 2"),
         ([pb.Node(event_count=pb.EventCount(compare=pb.COMPARE_EQ))], "names no event"),
         (

@@ -139,7 +139,7 @@ class TreeReader(Generic[LeafT]):
         self._check_depth()
 
     def _check_depth(self) -> None:
-        if len(self._open) + self._nots > MAX_DEPTH:
+        if len(self._open) - 1 + self._nots > MAX_DEPTH:  # the outermost is the rule itself
             raise self._cursor.fail(f"brackets and nots are nested deeper than {MAX_DEPTH}.", reason=TOO_DEEP)
 
     def _add(self, node: Branch | LeafT, span: Span) -> int:

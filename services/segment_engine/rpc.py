@@ -15,6 +15,7 @@ from cdp.segment.v1 import segment_pb2_grpc
 from core.errors import conflict, invalid
 from core.eventlog.protocol import EventLog
 from core.index.contact_set import ContactSet
+from core.index.root import Root
 from core.query.ast import Rule
 from core.query.execute import Counts, Evaluation, count_of, evaluate
 from core.query.format import format_rule
@@ -43,6 +44,8 @@ _MAX_CONTACTS = 10_000
 _BLOCK = 1 << 20
 #: Evaluations of this few contacts are done at once; larger ones in a thread, so that the loop is not held.
 _INLINE_CONTACTS = 64
+#: The same for rules: texts and trees of up to so many bytes, and of so many nodes, take about a millisecond.
+_INLINE_BYTES, _INLINE_NODES = 2_000, 50
 _FUTURE_TOLERANCE_US = 60_000_000
 
 
@@ -60,10 +63,10 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
 
     async def SaveSegment(self, request: pb.SaveSegmentRequest, context: Context) -> pb.SaveSegmentResponse:
         shard = self._shard()
-        rule = source_to_rule(request.rule)
+        rule = await _read(request.rule)
         async with shard.defining:
             root = shard.published.root
-            bound = shard.saved.bind(rule, root, as_name=request.name)
+            bound = await _bind(shard, rule, root, as_name=request.name)
             stored = shard.saved.definitions.answered(request.name, request.request_id)
             if stored is None:
                 stored = await self._save(shard, request, rule, bound)
@@ -133,8 +136,8 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
 
     async def ConvertRule(self, request: pb.ConvertRuleRequest, context: Context) -> pb.ConvertRuleResponse:
         shard = self._shard()
-        rule = source_to_rule(request.rule)
-        bound = shard.saved.bind(rule, shard.published.root)
+        rule = await _read(request.rule)
+        bound = await _bind(shard, rule, shard.published.root)
         return pb.ConvertRuleResponse(
             text=format_rule(rule), tree=rule_to_proto(rule), parameters=parameters_to_proto(bound.parameters)
         )
@@ -157,7 +160,7 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
         shard = self._shard()
         started = time.perf_counter()
         published = await shard.published_at(request.min_position, _patience_s(context))
-        bound = self._subject(shard, request, published)
+        bound = await self._subject(shard, request, published)
         as_of_us = _as_of(shard, request.as_of_us, published)
         evaluation = await _evaluate(
             bound, published, as_of_us, parameters_from_proto(request.parameters), request.contacts or None
@@ -172,11 +175,11 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
         )
 
     @staticmethod
-    def _subject(shard: EngineShard, request: pb.EvaluateRequest, published: Published) -> BoundRule:
+    async def _subject(shard: EngineShard, request: pb.EvaluateRequest, published: Published) -> BoundRule:
         if request.WhichOneof("subject") == "name":
             view = published.segments.get(request.name)
             return view.saved.bound if view is not None else shard.saved.bind_saved(request.name, published.root)
-        return shard.saved.bind(source_to_rule(request.rule), published.root)
+        return await _bind(shard, await _read(request.rule), published.root)
 
     async def Members(self, request: pb.MembersRequest, context: Context) -> AsyncIterator[pb.MembersResponse]:
         shard = self._shard()
@@ -236,6 +239,20 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
             shard.saved.definitions.versions(request.segment)  # NOT_FOUND for a name that never was one
         async for response in watch_memberships(self._log, shard.partition, request):
             yield response
+
+
+async def _read(source: pb.RuleSource) -> Rule:
+    """The rule of a request; a large one is read in a thread, so that the loop is not held."""
+    if source.ByteSize() <= _INLINE_BYTES:
+        return source_to_rule(source)
+    return await asyncio.to_thread(source_to_rule, source)
+
+
+async def _bind(shard: EngineShard, rule: Rule, root: Root, as_name: str | None = None) -> BoundRule:
+    """The rule, bound; a large one in a thread."""
+    if len(rule.nodes) <= _INLINE_NODES:
+        return shard.saved.bind(rule, root, as_name)
+    return await asyncio.to_thread(shard.saved.bind, rule, root, as_name)
 
 
 def _standing(shard: EngineShard, published: Published, name: str) -> StandingView:

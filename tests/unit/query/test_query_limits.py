@@ -20,7 +20,7 @@ def reason(text: str) -> str:
 
 
 def test_depth() -> None:
-    deepest = "age = 1 and (" * (MAX_DEPTH - 1) + "everyone" + ")" * (MAX_DEPTH - 1)
+    deepest = "age = 1 and (" * MAX_DEPTH + "everyone" + ")" * MAX_DEPTH
     rule = parse(deepest)
     assert parse(format_rule(rule)) == rule
     bind(rule, WORKSPACE)
@@ -32,7 +32,7 @@ def test_depth() -> None:
 
 def test_depth_of_a_rule_from_no_text() -> None:
     nodes: list[Node] = [Everyone()]
-    nodes += [Branch(Op.NOT, (index,)) for index in range(MAX_DEPTH)]
+    nodes += [Branch(Op.NOT, (index,)) for index in range(MAX_DEPTH + 1)]
     rule = Rule(tuple(nodes))
     with pytest.raises(CdpError) as caught:
         parse(format_rule(rule))

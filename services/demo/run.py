@@ -16,7 +16,7 @@ from cdp.workspace.v1 import workspace_pb2
 from services.demo.cart import CartPlay
 from services.demo.cart_definitions import TimeScale
 from services.demo.client import CALL_S, Client, DemoError, again
-from services.demo.held import held
+from services.demo.held import Held, held
 from services.demo.journey import END_US, ZONE, Journey, read
 from services.demo.load import load
 from services.demo.mailbox import HookReceiver, Mailbox
@@ -135,6 +135,8 @@ async def _load_unless_held(client: Client, journey: Journey, screen: Screen) ->
             f"[green]already loaded[/green]: {number(found.contacts)} contacts, {number(found.orders)} orders counted"
         )
         return
+    if found.contacts > len(journey.households):
+        raise _disagrees(found, journey)  # more facts cannot make it agree
     bars = screen.bars()
     totals = {
         "contacts": len(journey.households),
@@ -151,14 +153,18 @@ async def _load_unless_held(client: Client, journey: Journey, screen: Screen) ->
     )
     found = await held(client, journey)
     if not found.is_all_of(journey):
-        raise DemoError(
-            f"the platform counts {number(found.contacts)} contacts and {number(found.orders)} orders where the data "
-            f"hold {number(len(journey.households))} and {number(len(journey.orders))}. A workspace that holds other "
-            "data cannot agree: start again with an empty data folder"
-        )
+        raise _disagrees(found, journey)
     screen.say(
         f"[green]agrees[/green]: {number(found.contacts)} contacts and {number(found.orders)} orders counted by the "
         "platform, each household with exactly its own number"
+    )
+
+
+def _disagrees(found: Held, journey: Journey) -> DemoError:
+    return DemoError(
+        f"the platform counts {number(found.contacts)} contacts and {number(found.orders)} orders where the data hold "
+        f"{number(len(journey.households))} and {number(len(journey.orders))}. A workspace that holds other data, or "
+        "another share of these, cannot agree: start again with an empty data folder"
     )
 
 

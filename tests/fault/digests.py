@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class LogCopy:
             while True:
                 yield profile_pb2.SubscribeRequest(acknowledged_position=await acknowledged.get())
 
-        stream = self.client.profile.Subscribe(requests(), metadata=self.client.metadata, timeout=CALL_S)
+        stream: Any = self.client.profile.Subscribe(requests(), metadata=self.client.metadata, timeout=CALL_S)
         try:
             end = (await stream.read()).last_position  # the greeting
             while self.position < end:

@@ -76,7 +76,7 @@ def test_a_share_is_the_same_households_with_all_that_is_theirs(journey: Journey
     chosen = {one.number for one in part.households}
     mine = np.isin(journey.orders.household, list(chosen))
     assert np.array_equal(part.orders.number, journey.orders.number[mine])
-    assert set(part.households) <= set(journey.households)
+    assert part.households == tuple(one for one in journey.households if one.number in chosen)
     assert part.redemptions == tuple(one for one in journey.redemptions if one.household in chosen)
     assert {one.number for one in part.products} <= set(part.lines.product.tolist())
 

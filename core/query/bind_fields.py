@@ -9,6 +9,7 @@ from core.errors import CdpError
 from core.events.vocabulary import COMMON_PARAMS, MESSAGE_PARAMS
 from core.query.ast import MessageVerb
 from core.query.bind_values import NUMERIC, kind_words
+from core.query.edges import MESSAGE_EVENTS
 from core.query.names import Names
 from core.query.problems import TYPE, UNKNOWN_NAME, problem
 from core.query.suggest import did_you_mean
@@ -76,9 +77,9 @@ def event_fields(selected: tuple[str, ...], names: Names, where: str) -> Fields:
 
 
 def message_fields(verb: MessageVerb, names: Names) -> Fields:
-    """The parameters of the activity of messages."""
-    own = names.events.get(f"message_{'delivered' if verb is MessageVerb.RECEIVED else verb.value}", {})
-    return _together(" of messages", (MESSAGE_PARAMS, own), names)
+    """The parameters of the activity of messages: the canonical ones, and those of the events that tell the verb."""
+    own = (names.events.get(event, {}) for event in MESSAGE_EVENTS[verb])
+    return _together(" of messages", (MESSAGE_PARAMS, *own), names)
 
 
 def _together(of: str, params: Iterable[Mapping[str, Kind]], names: Names) -> Fields:

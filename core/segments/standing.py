@@ -104,14 +104,12 @@ class Standing:
         """Fold one entry of unification's log. Where time was already let pass beyond the entry, its changes are
         recorded at that time: the order of records never runs back."""
         changes = self.advance(batch.recorded_at_us)
-        if not self._saved:
+        empty = len(batch.events) == 0 and not batch.facts  # all were duplicates: only the position moves
+        if empty or not self._saved:
             self._index.apply(batch.events, batch.facts, batch.position)
             return changes
-        for number, change in sorted(self._apply_waves(batch), key=lambda pair: pair[0]):
-            del number
-            changes.append(change)
-        self._index.position = batch.position
-        return changes
+        in_waves = sorted(self._apply_waves(batch), key=lambda pair: pair[0])
+        return [*changes, *(change for _, change in in_waves)]
 
     def _apply_waves(self, batch: FactBatch) -> Iterable[tuple[int, MembershipChange]]:
         for wave in waves(batch.events, batch.facts):

@@ -30,6 +30,8 @@ from services.segment_engine.saved import SavedSegments
 from services.segment_engine.snapshots import SnapshotStore
 
 _CLOCK_KEY = b"clock_us"
+#: Entries of more facts are folded in a thread, so that the loop goes on answering.
+_INLINE_FACTS = 16
 #: While a backlog is folded, a version is published this often at the most.
 _PUBLISH_PAUSE_S = 0.1
 
@@ -138,7 +140,10 @@ class EngineShard:
                 if batch.position >= self._committed_position:
                     self._restore()
                 return
-            changes = self._standing.apply(batch)
+            if len(batch.events) + len(batch.facts) <= _INLINE_FACTS:
+                changes = self._standing.apply(batch)
+            else:
+                changes = await asyncio.to_thread(self._standing.apply, batch)
             if changes:
                 await self._commit(changes, ())
             loop_s = asyncio.get_running_loop().time()
@@ -156,7 +161,7 @@ class EngineShard:
     async def tick(self) -> None:
         """Let time pass to now: boundaries are recorded at their exact instants."""
         async with self._lock:
-            changes = self._standing.advance(self.clock.now_us())
+            changes = await asyncio.to_thread(self._standing.advance, self.clock.now_us())
             if changes:
                 await self._commit(changes, ())
             self._publish()
@@ -167,7 +172,7 @@ class EngineShard:
             now_us = self.clock.now_us()
             changes: list[Change]
             if saved is not None:
-                changes = self._standing.save(saved, dependents, now_us)
+                changes = await asyncio.to_thread(self._standing.save, saved, dependents, now_us)
             else:
                 changes = self._standing.remove(change.stored.revision.name, change.stored.revision.version, now_us)
             await self._commit(changes, change.writes)

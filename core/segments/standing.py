@@ -78,17 +78,28 @@ class Standing:
         Returns the changes: by time, then of the segment itself (CREATED, or EDIT), then of its dependents (EDIT).
         """
         changes = self.advance(recorded_at_us)
-        root = self._index.root()
-        for one in (saved, *dependents):
-            before = self._members.get(one.name)
-            after = self._evaluate(one, root, None, {})
-            self._saved[one.name] = one
-            self._members[one.name] = after
-            cause = Cause.CREATED if before is None else Cause.EDIT
-            old = before or ContactSet.empty()
-            if one is saved or old != after:
-                changes.append(BulkChange(one.name, one.version, after - old, old - after, recorded_at_us, cause))
-        return changes
+        first = self._replace(saved, recorded_at_us)
+        return [*changes, first, *self._replaced(dependents, recorded_at_us)]
+
+    def move_to_zone(self, zone: str, saved: Iterable[Saved], recorded_at_us: int) -> list[Change]:
+        """The workspace keeps another local time from `recorded_at_us` on; `saved` are its segments, bound to it.
+        Returns the changes by time, then those by the zone (EDIT)."""
+        changes = self.advance(recorded_at_us)
+        self._zone = zone
+        return [*changes, *self._replaced(saved, recorded_at_us)]
+
+    def _replaced(self, saved: Iterable[Saved], recorded_at_us: int) -> list[Change]:
+        changes = [self._replace(one, recorded_at_us) for one in saved]
+        return [change for change in changes if len(change.entered) or len(change.left)]
+
+    def _replace(self, saved: Saved, recorded_at_us: int) -> BulkChange:
+        before = self._members.get(saved.name)
+        after = self._evaluate(saved, self._index.root(), None, {})
+        self._saved[saved.name] = saved
+        self._members[saved.name] = after
+        cause = Cause.CREATED if before is None else Cause.EDIT
+        old = before or ContactSet.empty()
+        return BulkChange(saved.name, saved.version, after - old, old - after, recorded_at_us, cause)
 
     def remove(self, name: str, version: int, recorded_at_us: int) -> list[Change]:
         """Forget a segment: everyone leaves by EDIT. Unknown names change nothing."""

@@ -63,6 +63,7 @@ class Ownership(Generic[S]):
         self._owners = Owners(runtime.log, runtime.leases)
         self._shards: dict[str, S] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._opened: dict[str, Workspace] = {}
         self._holders: Counter[str] = Counter()
         self._acquiring: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._followers: tuple[asyncio.Task[None], ...] = ()
@@ -81,6 +82,7 @@ class Ownership(Generic[S]):
         tasks = [*self._followers, *self._tasks.values()]
         self._followers = ()
         self._tasks = {}
+        self._opened = {}
         for task in tasks:
             task.cancel()
         for task in tasks:
@@ -111,12 +113,22 @@ class Ownership(Generic[S]):
         while True:
             etag = directory.etag
             for workspace in directory.all():
-                if workspace.id not in self._tasks:
-                    self._tasks[workspace.id] = asyncio.create_task(
-                        self._supervise(workspace), name=f"{self._role}-{workspace.id}"
-                    )
+                opened = self._opened.get(workspace.id)
+                if opened is None or (opened.zone, opened.currency) != (workspace.zone, workspace.currency):
+                    await self._open_again(workspace)
             self._seen_list = self._seen_list or etag != ""
             await directory.wait_changed(etag)
+
+    async def _open_again(self, workspace: Workspace) -> None:
+        """Supervise a workspace that is new, or whose zone or currency changed: its shard begins anew with them."""
+        before = self._tasks.pop(workspace.id, None)
+        if before is not None:
+            before.cancel()
+            with suppress(asyncio.CancelledError):
+                await before
+        self._opened[workspace.id] = workspace
+        task = asyncio.create_task(self._supervise(workspace), name=f"{self._role}-{workspace.id}")
+        self._tasks[workspace.id] = task
 
     async def _follow_owners(self) -> None:
         """Once a second, and only for what is not open here: which leases are in the hands of a live peer?"""

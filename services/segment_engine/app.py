@@ -17,7 +17,7 @@ from services.runtime.roles import Role
 from services.runtime.service import GrpcService
 from services.segment_engine.rpc import SegmentRpc
 from services.segment_engine.saved import SavedSegments
-from services.segment_engine.shard import EngineShard
+from services.segment_engine.shard import Committed, EngineShard
 from services.segment_engine.snapshots import SnapshotStore
 
 _SCOPES = {
@@ -48,7 +48,7 @@ class SegmentEngine:
 
     async def _open(self, workspace: Workspace, partition: Partition, fence: Fence) -> EngineShard:
         definitions = await Definitions.load(self._runtime.log, partition, "segment")
-        position, clock_us = await self._runtime.log.get(partition, "engine", [b"position", b"clock_us"])
+        committed = await Committed.load(self._runtime.log, partition)
         folder = self._runtime.settings.data_dir / "snapshots" / workspace.id
         snapshots = SnapshotStore(folder, workspace.id)
         index = await asyncio.to_thread(snapshots.load)
@@ -60,7 +60,7 @@ class SegmentEngine:
             SavedSegments(definitions, workspace.zone),
             index,
             snapshots,
-            (int(position or 0), int(clock_us or 0)),
+            committed,
         )
 
     def grpc_services(self) -> Sequence[GrpcService]:

@@ -48,6 +48,10 @@ class SavedSegments:
             stored.revision.name: SegmentDefinition.decode(stored.payload).rule for stored in definitions.newest()
         }
 
+    def in_zone(self, zone: str) -> SavedSegments:
+        """The same segments, to be bound to another local time."""
+        return SavedSegments(self.definitions, zone)
+
     def applied(self, stored: Stored) -> None:
         """Take over a committed version."""
         name = stored.revision.name

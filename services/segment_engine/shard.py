@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cdp.profile.v1 import profile_pb2
 from core.clock import Clock
 from core.errors import CdpError, unavailable
-from core.eventlog.protocol import Commit, Fence, Partition, TableWrite
+from core.eventlog.protocol import Commit, EventLog, Fence, Partition, TableWrite
 from core.index.index import Index
 from core.segments.changes import Change
 from core.segments.saved import Saved
@@ -29,11 +30,30 @@ from services.segment_engine.convert import changes_to_entries
 from services.segment_engine.saved import SavedSegments
 from services.segment_engine.snapshots import SnapshotStore
 
-_CLOCK_KEY = b"clock_us"
 #: Entries of more facts are folded in a thread, so that the loop goes on answering.
 _INLINE_FACTS = 16
 #: While a backlog is folded, a version is published this often at the most.
 _PUBLISH_PAUSE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """How far the engine's own log says everything, and with which zone: written in one step with its records."""
+
+    position: int
+    clock_us: int
+    zone: str
+
+    def write(self) -> TableWrite:
+        """As state of the partition."""
+        fields = {"position": self.position, "clock_us": self.clock_us, "zone": self.zone}
+        return TableWrite("engine", {key.encode(): str(value).encode() for key, value in fields.items()})
+
+    @staticmethod
+    async def load(log: EventLog, partition: Partition) -> Committed:
+        """As last committed; zeros and no zone before the first time."""
+        position, clock_us, zone = await log.get(partition, "engine", [b"position", b"clock_us", b"zone"])
+        return Committed(int(position or 0), int(clock_us or 0), (zone or b"").decode())
 
 
 class EngineShard:
@@ -48,7 +68,7 @@ class EngineShard:
         saved: SavedSegments,
         index: Index,
         snapshots: SnapshotStore,
-        committed: tuple[int, int],
+        committed: Committed,
     ) -> None:
         self.workspace = workspace
         self.partition = partition
@@ -57,8 +77,8 @@ class EngineShard:
         self._fence = fence
         self._index = index
         self._snapshots = snapshots
-        self._committed_position, committed_clock_us = committed
-        self._standing = Standing(index, workspace.zone, committed_clock_us)
+        self._committed = committed
+        self._standing = Standing(index, committed.zone or workspace.zone, committed.clock_us)
         self._published: Published | None = None
         self._published_s = 0.0
         self._lock = asyncio.Lock()
@@ -115,8 +135,9 @@ class EngineShard:
         raise await self._broken
 
     async def _follow_log(self) -> None:
-        if self._index.position >= self._committed_position:
-            self._restore()
+        if self._index.position >= self._committed.position:
+            async with self._lock:
+                await self._restore()
         async for response in self._subscription:
             await self._fold(response)
             self._subscription.acknowledge(response.position)
@@ -127,9 +148,16 @@ class EngineShard:
             if self._published is not None:
                 await self._snapshots.keep(self._published.root)
 
-    def _restore(self) -> None:
-        """What was committed is folded: the standing sets are what they were, exactly, and are kept from here on."""
-        self._standing.restore(self.saved.standing(self._index.root()))
+    async def _restore(self) -> None:
+        """What was committed is folded: the standing sets are what they were, exactly, and are kept from here on. A
+        zone that changed meanwhile is an edit, which is recorded."""
+        root = self._index.root()
+        zone_before = self._committed.zone or self.workspace.zone
+        self._standing.restore(self.saved.in_zone(zone_before).standing(root))
+        if zone_before != self.workspace.zone:
+            saved = self.saved.standing(root)
+            changes = self._standing.move_to_zone(self.workspace.zone, saved, self.clock.now_us())
+            await self._commit(changes, ())
         self._publish()
 
     async def _fold(self, response: profile_pb2.SubscribeResponse) -> None:
@@ -137,8 +165,8 @@ class EngineShard:
         async with self._lock:
             if self._published is None:
                 self._index.apply(batch.events, batch.facts, batch.position)
-                if batch.position >= self._committed_position:
-                    self._restore()
+                if batch.position >= self._committed.position:
+                    await self._restore()
                 return
             if len(batch.events) + len(batch.facts) <= _INLINE_FACTS:
                 changes = self._standing.apply(batch)
@@ -183,15 +211,12 @@ class EngineShard:
     async def _commit(self, changes: Sequence[Change], writes: Sequence[TableWrite]) -> None:
         failpoint("segment_engine.before_commit")
         root = self._index.root()
-        clock = TableWrite("engine", {
-            _CLOCK_KEY: str(self._standing.clock_us).encode(),
-            b"position": str(self._index.position).encode(),
-        })  # fmt: skip
+        reached = Committed(self._index.position, self._standing.clock_us, self.workspace.zone)
         commit = Commit(
             source=None,
             source_position=None,
             outputs=list(changes_to_entries(changes, root.keys, self._index.position)),
-            writes=(*writes, clock),
+            writes=(*writes, reached.write()),
             now_us=self.clock.now_us(),
         )
         try:

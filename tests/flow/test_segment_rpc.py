@@ -16,6 +16,7 @@ from cdp.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from cdp.profile.v1 import profile_pb2, profile_pb2_grpc
 from cdp.segment.v1 import segment_pb2 as pb
 from cdp.segment.v1 import segment_pb2_grpc
+from cdp.workspace.v1 import workspace_pb2, workspace_pb2_grpc
 from core.clock import DAY_US, HOUR_US, SECOND_US, ManualClock
 from services.runtime.errors import from_rpc
 from services.runtime.roles import ALL_ROLES, Role
@@ -280,6 +281,38 @@ async def test_a_restart_changes_nothing(client: Client) -> None:
             if records >= 2:
                 break
     assert records == 2, "a restart records nothing"
+
+
+@pytest.mark.slow
+async def test_another_zone_is_an_edit_of_every_calendar_segment(client: Client) -> None:
+    await client.save("Bought today", "did order_completed this calendar day")
+    await client.save("Women", 'gender = "female"')
+    assert (await client.count("Bought today")).count.total == 4
+    client.platform.clock.advance(15 * HOUR_US)  # 1 o'clock on 3 November in UTC, the evening before in New York
+
+    async def sized(total: int) -> bool:
+        try:
+            return (await client.count("Bought today")).count.total == total
+        except grpc.aio.AioRpcError as error:
+            assert from_rpc(error).reason == "NOT_READY"
+            return False
+
+    await eventually(lambda: sized(0), "the day is over")
+    async with client.platform.channel(Role.INGEST) as channel:
+        workspaces = workspace_pb2_grpc.WorkspaceServiceStub(channel)
+        got = await workspaces.GetWorkspace(workspace_pb2.GetWorkspaceRequest(), metadata=client.metadata)
+        got.workspace.zone = "America/New_York"
+        update = workspace_pb2.UpdateWorkspaceRequest(workspace=got.workspace)
+        await workspaces.UpdateWorkspace(update, metadata=client.metadata)
+    await eventually(lambda: sized(4), "the day goes on in New York")
+    records: list[pb.BulkMembership] = []
+    async for step in client.segments.Watch(pb.WatchRequest(), metadata=client.metadata):
+        records += step.bulk
+        if len(records) == 3:
+            break
+    edit = records[-1]
+    assert (edit.segment, edit.cause) == ("Bought today", pb.CAUSE_EDIT)
+    assert len(BitMap.deserialize(edit.entered_roaring)) == 4
 
 
 @pytest.mark.slow

@@ -1,8 +1,10 @@
-"""Snapshots of an index as files: written aside, synced, renamed; read back only if every checksum holds.
+"""Snapshots of an index as files: only what is new is written, and it is read back only if every checksum holds.
 
-A file is a header line (JSON: format, workspace, position, digest, and per section its name, length and SHA-256)
-followed by the sections. The newest whole one of this workspace is used; a damaged or foreign one is named in the log
-and passed over, and with none the index is folded from the log's start.
+Sections lie in `sections/`, named by their SHA-256: most of an index never changes under one name, so a snapshot writes
+few of them. `<position>.snapshot` is the manifest: its own SHA-256 in the first line, then JSON with format, workspace,
+position, and name, length and SHA-256 of each section in order. Everything is written aside, synced and renamed; the
+manifest comes last, so it names only what is there. The newest whole one of this workspace is used; a damaged or
+foreign one is named in the log and passed over, and with none the index is folded from the log's start.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from core.errors import CdpError
-from core.index.digest import digest
 from core.index.index import Index
 from core.index.root import Root
 from core.index.section import Section
@@ -22,12 +24,13 @@ from core.index.snapshot import decode, encode
 from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
-_FORMAT = 1
+_FORMAT = 2
 _KEPT = 3
+_SECTIONS = "sections"
 
 
 class DamagedSnapshotError(Exception):
-    """The file is not what its header says, or is another workspace's; the message says which."""
+    """The files are not what the manifest says, or are another workspace's; the message says which."""
 
 
 class SnapshotStore:
@@ -60,65 +63,88 @@ class SnapshotStore:
         self._position = root.position
 
     def _write(self, root: Root) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         write_snapshot(self._folder / f"{root.position:020d}.snapshot", root, self._workspace_id)
-        for old in sorted(self._folder.glob("*.snapshot"))[:-_KEPT]:
+        manifests = sorted(self._folder.glob("*.snapshot"))
+        for old in manifests[:-_KEPT]:
             old.unlink()
+        self._forget_sections(manifests[-_KEPT:])
+
+    def _forget_sections(self, manifests: list[Path]) -> None:
+        """Delete sections that no manifest names. A manifest that cannot be read keeps them all."""
+        named: set[str] = set()
+        for path in manifests:
+            try:
+                named.update(part["sha256"] for part in _manifest(path, self._workspace_id)["sections"])
+            except DamagedSnapshotError:
+                return
+        for section in (self._folder / _SECTIONS).iterdir():
+            if section.name not in named:
+                section.unlink()
 
 
 def write_snapshot(path: Path, root: Root, workspace_id: str) -> None:
-    """Write `root` so that `path` is either whole or not there."""
-    sections = list(encode(root))
-    header = {
-        "format": _FORMAT,
-        "workspace": workspace_id,
-        "position": root.position,
-        "digest": digest(root),
-        "sections": [
-            {"name": one.name, "bytes": len(one.data), "sha256": hashlib.sha256(one.data).hexdigest()}
-            for one in sections
-        ],
-    }
-    draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
-        file.write(json.dumps(header).encode() + b"\n")
-        for section in sections:
-            file.write(section.data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    """Write `root` so that the manifest `path` is either whole or not there. Sections that are there are kept."""
+    sections = path.parent / _SECTIONS
+    sections.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for section in encode(root):
+        digest = hashlib.sha256(section.data).hexdigest()
+        parts.append({"name": section.name, "bytes": len(section.data), "sha256": digest})
+        if not (sections / digest).exists():
+            _write_whole(sections / digest, section.data)
+    _sync_folder(sections)
+    manifest = {"format": _FORMAT, "workspace": workspace_id, "position": root.position, "sections": parts}
+    body = json.dumps(manifest, indent=1).encode()
+    _write_whole(path, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    _sync_folder(path.parent)
 
 
 def read_snapshot(path: Path, workspace_id: str) -> Index:
-    """The index in the file. Raises DamagedSnapshotError for anything that is not exactly what was written."""
-    with path.open("rb") as file:
-        try:
-            header = json.loads(file.readline())
-            if header["format"] != _FORMAT:
-                raise DamagedSnapshotError(f"format {header['format']}, this version reads {_FORMAT}")
-            if header["workspace"] != workspace_id:
-                raise DamagedSnapshotError("it belongs to another workspace")
-            sections = [_section(file.read(part["bytes"]), part) for part in header["sections"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DamagedSnapshotError(f"the header is unreadable ({error})") from error
-        if file.read(1):
-            raise DamagedSnapshotError("there are bytes behind the last section")
+    """The index behind the manifest. Raises DamagedSnapshotError for anything that is not exactly what was written."""
+    manifest = _manifest(path, workspace_id)
     try:
-        index = decode(sections)
+        index = decode([_section(path.parent / _SECTIONS, part) for part in manifest["sections"]])
     except CdpError as error:
         raise DamagedSnapshotError(error.message) from error
-    found = digest(index.root())
-    if index.position != header["position"] or found != header["digest"]:
-        raise DamagedSnapshotError(f"the digest is {found}, the header says {header['digest']}")
+    if index.position != manifest["position"]:
+        raise DamagedSnapshotError(f"it holds position {index.position}, the manifest says {manifest['position']}")
     return index
 
 
-def _section(data: bytes, part: dict[str, str]) -> Section:
+def _manifest(path: Path, workspace_id: str) -> dict[str, Any]:
+    checksum, _, body = path.read_bytes().partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != checksum:
+        raise DamagedSnapshotError("the manifest does not match its checksum")
+    manifest: dict[str, Any] = json.loads(body)
+    if manifest["format"] != _FORMAT:
+        raise DamagedSnapshotError(f"format {manifest['format']}, this version reads {_FORMAT}")
+    if manifest["workspace"] != workspace_id:
+        raise DamagedSnapshotError("it belongs to another workspace")
+    return manifest
+
+
+def _section(folder: Path, part: dict[str, Any]) -> Section:
+    path = folder / part["sha256"]
+    if not path.exists():
+        raise DamagedSnapshotError(f"section {part['name']} is missing")
+    data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != part["sha256"]:
         raise DamagedSnapshotError(f"section {part['name']} does not match its checksum")
     return Section(part["name"], data)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    draft = path.with_name(path.name + ".draft")
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,10 +1,11 @@
-"""Snapshot files: whole or refused, never wrong numbers."""
+"""Snapshot files: whole or refused, never wrong numbers; only what is new is written."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 
 from core.index.digest import digest
@@ -22,6 +23,11 @@ def filled(seed: int) -> Index:
     return index
 
 
+def sections(folder: Path) -> dict[str, int]:
+    """Section file -> when it was written."""
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "sections").iterdir()}
+
+
 def test_a_snapshot_is_read_back_as_it_was(tmp_path: Path) -> None:
     for seed in range(5):
         index = filled(seed)
@@ -35,23 +41,38 @@ def test_a_snapshot_is_read_back_as_it_was(tmp_path: Path) -> None:
 def test_every_damage_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "a.snapshot"
     write_snapshot(path, filled(3).root(), "w1")
-    whole = path.read_bytes()
     random = Random(7)
-    damaged = tmp_path / "b.snapshot"
-    for _ in range(40):
-        damaged.write_bytes(whole[: random.randrange(len(whole))])
+    for file in (path, *(tmp_path / "sections").iterdir()):
+        whole = file.read_bytes()
+        for _ in range(8):
+            file.write_bytes(whole[: random.randrange(len(whole))])
+            with pytest.raises(DamagedSnapshotError):
+                read_snapshot(path, "w1")
+            flipped = bytearray(whole)
+            flipped[random.randrange(len(whole))] ^= 1 << random.randrange(8)
+            file.write_bytes(bytes(flipped))
+            with pytest.raises(DamagedSnapshotError):
+                read_snapshot(path, "w1")
+        file.write_bytes(whole + b"x")
         with pytest.raises(DamagedSnapshotError):
-            read_snapshot(damaged, "w1")
-    header_end = whole.index(b"\n")
-    for place in [random.randrange(header_end + 1, len(whole)) for _ in range(40)]:
-        flipped = bytearray(whole)
-        flipped[place] ^= 1 << random.randrange(8)
-        damaged.write_bytes(bytes(flipped))
-        with pytest.raises(DamagedSnapshotError):
-            read_snapshot(damaged, "w1")
-    damaged.write_bytes(whole + b"x")
-    with pytest.raises(DamagedSnapshotError, match="behind the last section"):
-        read_snapshot(damaged, "w1")
+            read_snapshot(path, "w1")
+        file.unlink()
+        if file != path:
+            with pytest.raises(DamagedSnapshotError, match="missing"):
+                read_snapshot(path, "w1")
+        file.write_bytes(whole)
+    read_snapshot(path, "w1")
+
+
+def test_swapped_sections_are_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.snapshot"
+    write_snapshot(path, filled(3).root(), "w1")
+    first, second = sorted((tmp_path / "sections").iterdir())[:2]
+    spare = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(spare)
+    with pytest.raises(DamagedSnapshotError, match="checksum"):
+        read_snapshot(path, "w1")
 
 
 def test_another_workspace_s_snapshot_is_refused(tmp_path: Path) -> None:
@@ -66,7 +87,7 @@ async def test_the_newest_whole_snapshot_is_used_and_three_are_kept(tmp_path: Pa
     index = Index()
     store = SnapshotStore(tmp_path, "w1")
     digests = {}
-    for batch in batches(Random(1), scene.world.log)[:6] or []:
+    for batch in batches(Random(1), scene.world.log)[:6]:
         index.apply(batch.events, batch.facts, batch.position)
         await store.keep(index.root())
         digests[index.position] = digest(index.root())
@@ -77,6 +98,28 @@ async def test_the_newest_whole_snapshot_is_used_and_three_are_kept(tmp_path: Pa
     loaded = SnapshotStore(tmp_path, "w1").load()
     assert loaded.position < index.position
     assert loaded.position == 0 or digest(loaded.root()) == digests[loaded.position]
+
+
+async def test_only_new_sections_are_written_and_old_ones_forgotten(tmp_path: Path) -> None:
+    scene = make_scene(4, questions=0)
+    index = Index()
+    store = SnapshotStore(tmp_path, "w1")
+    shared = 0
+    for position in range(1, 30):
+        for batch in batches(Random(1), scene.world.log, cuts=False):
+            index.apply(batch.events.take(np.array([0], np.intp)), (), position)
+        before = sections(tmp_path) if position > 1 else {}
+        await store.keep(index.root())
+        after = sections(tmp_path)
+        kept = before.keys() & after.keys()
+        assert all(before[name] == after[name] for name in kept), "a section that is there is not written again"
+        shared += len(kept)
+    assert shared > 0
+    named = set()
+    for path in tmp_path.glob("*.snapshot"):
+        named |= set(sections(tmp_path)) & {word.strip('",') for word in path.read_text().split()}
+    assert set(sections(tmp_path)) == named
+    assert not [name for name in sections(tmp_path) if name.endswith(".draft")]
 
 
 def test_with_no_snapshot_the_index_is_empty(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyarrow import default_memory_pool
 from rich.progress import TaskID
@@ -173,10 +175,17 @@ def _say_where(options: Options, screen: Screen) -> None:
     screen.plain(f"gRPC      {options.address}   (reflection is on)")
     screen.plain(f"HTTP      {options.http_url}   (/v1/track, /v1/identify, /v1/batch, /metrics)")
     screen.plain(f"API key   {options.secret}")
-    screen.plain("\nbuf curl --protocol grpc --http2-prior-knowledge \\")
+    screen.plain(f"\n{_buf()} curl --protocol grpc --http2-prior-knowledge \\")
     screen.plain(f"  -H 'authorization: Bearer {options.secret}' \\")
     screen.plain(f"""  -d '{{"name": "{SEGMENTS[0].name}", "as_of_us": {END_US}}}' \\""")
     screen.plain(f"  http://{options.address}/cdp.segment.v1.SegmentService/Evaluate")
+
+
+def _buf() -> str:
+    """The buf of this environment as a person would type it here."""
+    program = Path(sys.executable).with_name("buf")
+    here = Path.cwd()
+    return str(program.relative_to(here)) if program.is_relative_to(here) else "buf"
 
 
 async def _show_what_arrives(mailbox: Mailbox, hooks: HookReceiver, screen: Screen) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-MILLISECOND_US = 1_000
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 HOUR_US = 60 * MINUTE_US

@@ -1,0 +1,1 @@
+"""The product catalogue: what a product is, and its fields fitted to their kinds."""

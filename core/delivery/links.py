@@ -18,7 +18,6 @@ from core.errors import CdpError, not_found
 #: Indices that name no destination.
 OPEN_INDEX = 0xFFFF
 UNSUBSCRIBE_INDEX = 0xFFFE
-MAXIMUM_LINKS = 0xFF00
 
 _MAC_BYTES = 16
 _LONGEST_TOKEN = 1_000

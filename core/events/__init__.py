@@ -1,0 +1,1 @@
+"""The canonical vocabulary: what a call may say, checked, named as everybody names it, and kept as columns."""

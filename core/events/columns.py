@@ -8,20 +8,18 @@ event i are the item rows `item_offsets[i]` to `item_offsets[i + 1]`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.schema import DecimalUnits, Instant, Kind, Scalar, kind_of
+from core.events.raw import raw_scalar, scalar_of
+from core.schema import Kind, Scalar, kind_of
 
 #: Bits of `flags`.
 IMPORTED = 1  # history: it changes answers, and starts nothing
 MACHINE = 2  # made by a mail scanner, an image proxy or a bot: counted nowhere unless asked for
-
-_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +75,6 @@ class EventColumns:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def type_of(self, row: int) -> str:
-        """The type name of event `row`."""
-        return self.strings[int(self.types[row])]
 
     def rows(self) -> Iterator[Event]:
         """All events as rows, in order."""
@@ -144,27 +138,8 @@ def _by_row(
                 before = result[row].get(column.name, ())
                 result[row][column.name] = (*(before if isinstance(before, tuple) else ()), strings[raw])
             else:
-                result[row][column.name] = decode_scalar(column.kind, raw, strings)
+                result[row][column.name] = strings[raw] if column.kind is Kind.TEXT else scalar_of(column.kind, raw)
     return result
-
-
-def decode_scalar(kind: Kind, raw: int, strings: Sequence[str]) -> Scalar:
-    """The value behind a column's integer. Raises ValueError for a kind that is no scalar."""
-    match kind:
-        case Kind.TEXT:
-            return strings[raw]
-        case Kind.INTEGER:
-            return raw
-        case Kind.DECIMAL:
-            return DecimalUnits(raw)
-        case Kind.BOOLEAN:
-            return bool(raw)
-        case Kind.INSTANT:
-            return Instant(raw)
-        case Kind.DATE:
-            return _EPOCH + timedelta(days=raw)
-        case _:
-            raise ValueError(f"{kind.name} is no scalar")
 
 
 class EventColumnsBuilder:
@@ -212,18 +187,8 @@ class EventColumnsBuilder:
         self, into: dict[tuple[str, Kind], tuple[list[int], list[int]]], name: str, row: int, value: Scalar
     ) -> None:
         codes = self._codes
-        kind = kind_of(value)
-        if isinstance(value, str):
-            raw = codes.setdefault(value, len(codes))
-        elif isinstance(value, DecimalUnits):
-            raw = value.units
-        elif isinstance(value, Instant):
-            raw = value.us
-        elif isinstance(value, date):
-            raw = (value - _EPOCH).days
-        else:
-            raw = int(value)
-        self._put(into, name, kind, row, raw)
+        raw = codes.setdefault(value, len(codes)) if isinstance(value, str) else raw_scalar(value)
+        self._put(into, name, kind_of(value), row, raw)
 
     @staticmethod
     def _put(

@@ -116,9 +116,6 @@ EVENTS: Mapping[str, Mapping[str, Kind]] = {
     **dict.fromkeys(_MESSAGE_EVENTS, MESSAGE_PARAMS),
 }
 
-#: Events that may carry items.
-ITEM_EVENTS = frozenset((*_CART_EVENTS, *_ORDER_EVENTS, "product_list_viewed"))
-
 #: Canonical attributes of a contact.
 ATTRIBUTES: Mapping[str, Kind] = {
     "external_id": Kind.TEXT,

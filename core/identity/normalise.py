@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from core.events.columns import Identifier
-from core.identity.rules import CONTACT_KEY, EMAIL, PHONE, IdentityRules
+from core.identity.rules import EMAIL, PHONE, IdentityRules
 
 #: What programs send when they have no id; compared without case and outer spaces, for every kind.
 BLOCKED_VALUES = frozenset(
@@ -63,11 +63,6 @@ def usable(identifiers: tuple[Identifier, ...], rules: IdentityRules) -> tuple[I
     """The identifiers that name somebody, each once, highest priority first; of equal kinds in the order given."""
     kept = dict.fromkeys(one for raw in identifiers if (one := normalised(raw, rules)) is not None)
     return tuple(sorted(kept, key=lambda one: rules.kinds[one.kind].priority))
-
-
-def is_contact_key(identifier: Identifier) -> bool:
-    """Whether it is the platform's own id of a contact."""
-    return identifier.kind == CONTACT_KEY
 
 
 def _storable(value: str) -> bool:

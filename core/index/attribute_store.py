@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from core.events.raw import raw_scalar
 from core.index.contacts import Moves
 from core.index.dictionary import TextDictionary
 from core.index.event_store import learn
 from core.index.interner import ListInterner, LocationInterner
 from core.index.steps import MISSING, StepRun, StepView, StepWriter
-from core.index.values import raw_scalar
 from core.schema import Kind, Location, Value, kind_of
 
 

@@ -27,7 +27,6 @@ class ContactSet:
     """
 
     __slots__ = ("_bitmap", "_count", "_words")
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, words: Words | None, bitmap: BitMap | None) -> None:
         """Exactly one of both is given, and belongs to the set from here on; use the class methods instead."""

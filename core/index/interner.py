@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.events.raw import raw_scalar
 from core.index.dictionary import TextDictionary
 from core.index.table import Column, Table
-from core.index.values import raw_scalar
 from core.schema import Kind, Location, Scalar, kind_of
 
 

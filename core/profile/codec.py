@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import date, timedelta
 from typing import Any
 
 from core.events.columns import Identifier
+from core.events.raw import raw_scalar, scalar_of
 from core.profile.profile import Attribute, Consent, ListMove, Profile
-from core.schema import DecimalUnits, Instant, Kind, Location, Scalar, Value, kind_of
+from core.schema import Kind, Location, Scalar, Value, kind_of
 
-_EPOCH = date(1970, 1, 1)
 _VERSION = 1
 
 
@@ -60,21 +59,11 @@ def _encode(value: Value | None) -> Any:
         return [int(kind), value.latitude_e7, value.longitude_e7]
     if isinstance(value, tuple):
         return [int(kind), [one if isinstance(one, str) else _encode_object(one) for one in value]]
-    return [int(kind), _encode_number(value)]
+    return [int(kind), value if isinstance(value, bool) else raw_scalar(value)]
 
 
 def _encode_object(fields: Mapping[str, Scalar]) -> dict[str, Any]:
     return {name: _encode(value) for name, value in fields.items()}
-
-
-def _encode_number(value: Scalar) -> Any:
-    if isinstance(value, DecimalUnits):
-        return value.units
-    if isinstance(value, Instant):
-        return value.us
-    if isinstance(value, date):
-        return (value - _EPOCH).days
-    return value
 
 
 def _decode(plain: Any) -> Value | None:
@@ -93,17 +82,4 @@ def _decode(plain: Any) -> Value | None:
 
 
 def _scalar(plain: Any) -> Scalar:
-    if isinstance(plain, str):
-        return plain
-    kind, raw = Kind(plain[0]), plain[1]
-    match kind:
-        case Kind.DECIMAL:
-            return DecimalUnits(raw)
-        case Kind.INSTANT:
-            return Instant(raw)
-        case Kind.DATE:
-            return _EPOCH + timedelta(days=raw)
-        case Kind.BOOLEAN:
-            return bool(raw)
-        case _:
-            return int(raw)
+    return plain if isinstance(plain, str) else scalar_of(Kind(plain[0]), plain[1])

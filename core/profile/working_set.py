@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 from core.events.columns import Identifier
 from core.identity.links import Link
@@ -12,6 +13,9 @@ from core.profile.kinds import AttributeKinds
 from core.profile.profile import Profile
 
 FIRST_CONTACT = 1
+
+_Key = TypeVar("_Key")
+_Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +150,8 @@ class WorkingSet:
         _shrink(self.orders, limit_links)
 
 
-def _shrink(cache: dict[Identifier, Link | None] | dict[int, Profile] | dict[int, bool], limit: int) -> None:
+def _shrink(cache: dict[_Key, _Kept], limit: int) -> None:
     """Drop the oldest down to nine tenths of `limit` once it is passed, so that this is rare."""
     if len(cache) > limit:
         for key in list(islice(cache, len(cache) - limit * 9 // 10)):
-            del cache[key]  # type: ignore[arg-type]
+            del cache[key]

@@ -12,6 +12,7 @@ from core.query.ast import (
     Condition,
     EventAggregate,
     EventCount,
+    EventSelection,
     Everyone,
     Function,
     InList,
@@ -95,11 +96,7 @@ class ConditionBinder:
                 condition = replace(condition, same=f"{ITEMS}.{condition.same}")
         return replace(
             condition,
-            events=replace(
-                events,
-                filter=self._filters.filter(events.filter, fields, where),
-                window=bind_event_window(events.window, self._parameters, where),
-            ),
+            events=self._selection(events, fields, where),
             counts=self._counts(condition.compare, condition.counts, where),
         )
 
@@ -116,12 +113,15 @@ class ConditionBinder:
             check_between(operands, where)
         return replace(
             condition,
-            events=replace(
-                events,
-                filter=self._filters.filter(events.filter, fields, where),
-                window=bind_event_window(events.window, self._parameters, where),
-            ),
+            events=self._selection(events, fields, where),
             operands=operands,
+        )
+
+    def _selection(self, events: EventSelection, fields: Fields, where: str) -> EventSelection:
+        return replace(
+            events,
+            filter=self._filters.filter(events.filter, fields, where),
+            window=bind_event_window(events.window, self._parameters, where),
         )
 
     def _path_kind(self, path: str, fields: Fields, where: str, *, bare_items: bool) -> Kind:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CdpError, Code
+from core.events.raw import raw_scalar
 from core.index.contact_set import ContactSet
-from core.index.values import raw_scalar
 from core.query.ast import AttributeOperand, Compare, Operand
 from core.query.ast import Literal as Written
 from core.query.comparisons import positive_form

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CdpError, Code
-from core.index.values import raw_scalar
+from core.events.raw import raw_scalar
 from core.query.ast import AttributeOperand, Compare, Comparison, Literal
 from core.query.ast import Operand as Written
 from core.query.domain import Domain, Operand
@@ -18,7 +18,8 @@ from core.query.numbers_compare import RELATIONS, in_units, relate, relate_to_un
 from core.query.texts import composed, predicate
 from core.schema import DECIMAL_SCALE, DecimalUnits, Instant, Kind, Scalar
 
-_COMPLEMENTS = {
+#: What is true exactly where the other is false.
+COMPLEMENTS = {
     Compare.NE: Compare.EQ,
     Compare.NOT_IN: Compare.IN,
     Compare.NOT_CONTAINS: Compare.CONTAINS,
@@ -33,7 +34,7 @@ _PAIR_SHIFT = np.uint64(32)
 
 def positive_form(compare: Compare) -> tuple[Compare, bool]:
     """The form whose truth is computed, and whether the comparison asked for is its complement."""
-    positive = _COMPLEMENTS.get(compare)
+    positive = COMPLEMENTS.get(compare)
     return (compare, False) if positive is None else (positive, True)
 
 

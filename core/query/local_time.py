@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
-from core.clock import MAX_INSTANT_US, MIN_INSTANT_US
+from core.clock import DAY_US, MAX_INSTANT_US, MIN_INSTANT_US
 from core.query.ast import Period
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,7 +34,7 @@ def _zone_names() -> frozenset[str]:
 
 def local_date(instant_us: int, zone: ZoneInfo) -> date:
     """The date that the clocks of `zone` show at an instant."""
-    inside = min(max(instant_us, MIN_INSTANT_US + 172_800_000_000), MAX_INSTANT_US - 172_800_000_000)
+    inside = min(max(instant_us, MIN_INSTANT_US + 2 * DAY_US), MAX_INSTANT_US - 2 * DAY_US)
     return (_EPOCH + timedelta(microseconds=inside)).astimezone(zone).date()
 
 

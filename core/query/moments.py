@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 
+from core.clock import MAX_INSTANT_US, MIN_INSTANT_US
 from core.schema import Instant
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -13,9 +14,6 @@ _INSTANT = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-#: The instants that have a text: 0001-01-01T00:00:00Z up to 9999-12-31T23:59:59.999999Z.
-FIRST_US = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
-LAST_US = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def parse_date(text: str) -> date:
@@ -30,13 +28,14 @@ def parse_instant(text: str) -> Instant:
     if not _INSTANT.fullmatch(text):
         raise ValueError("an instant is written 2026-01-31T10:00:00Z")
     us = (datetime.fromisoformat(text.upper()) - _EPOCH) // _MICROSECOND
-    if not FIRST_US <= us <= LAST_US:
+    if not MIN_INSTANT_US <= us < MAX_INSTANT_US:
         raise ValueError("an instant lies in the years 1 to 9999")
     return Instant(us)
 
 
 def format_instant(instant: Instant) -> str:
-    """The one text of `instant`: UTC, seconds, a fraction only where there is one. Needs FIRST_US <= us <= LAST_US."""
+    """The one text of `instant`: UTC, seconds, a fraction only where there is one. Needs an instant of the
+    years 1 to 9999."""
     moment = _EPOCH + timedelta(microseconds=instant.us)
     text = moment.replace(tzinfo=None).isoformat(timespec="microseconds" if moment.microsecond else "seconds")
     return f"{text.rstrip('0') if moment.microsecond else text}Z"

@@ -22,7 +22,15 @@ from core.query.ast import (
 )
 from core.query.limits import MAX_OPERANDS
 from core.query.parse_cursor import Cursor
-from core.query.parse_filters import at_element, take_between, take_comparison, take_element, take_filter, take_relation
+from core.query.parse_filters import (
+    at_element,
+    take_between,
+    take_comparison,
+    take_element,
+    take_filter,
+    take_plain_compare,
+    take_relation,
+)
 from core.query.parse_unsupported import refuse_comparison, refuse_condition, refuse_event_phrase
 from core.query.parse_windows import take_window
 from core.query.problems import PARAMETER, TOO_LARGE, UNSUPPORTED
@@ -223,16 +231,9 @@ def _aggregate(cursor: Cursor) -> EventAggregate:
 def _aggregate_compare(cursor: Cursor) -> tuple[Compare, tuple[Operand, ...]]:
     refuse_comparison(cursor)
     refuse_event_phrase(cursor)
-    relation = take_relation(cursor)
-    if relation is not None:
-        return relation, (cursor.operand(),)
-    between = take_between(cursor)
-    if between is not None:
-        return Compare.BETWEEN, between
-    if cursor.skip("is", "missing"):
-        return Compare.MISSING, ()
-    if cursor.skip("is", "present"):
-        return Compare.PRESENT, ()
+    plain = take_plain_compare(cursor)
+    if plain is not None:
+        return plain
     if cursor.at("more", "than") or cursor.at("at"):
         raise cursor.expected("a comparison", 'Write ">" or ">=" and a number.')
     raise cursor.expected("a comparison", "For example: > 250, between 10 and 20, is missing.")

@@ -87,6 +87,21 @@ def take_relation(cursor: Cursor) -> Compare | None:
     return relation
 
 
+def take_plain_compare(cursor: Cursor) -> tuple[Compare, tuple[Operand, ...]] | None:
+    """A comparison that values of every kind have, if one follows: a relation, between, is missing, is present."""
+    relation = take_relation(cursor)
+    if relation is not None:
+        return relation, (cursor.operand(),)
+    between = take_between(cursor)
+    if between is not None:
+        return Compare.BETWEEN, between
+    if cursor.skip("is", "missing"):
+        return Compare.MISSING, ()
+    if cursor.skip("is", "present"):
+        return Compare.PRESENT, ()
+    return None
+
+
 def take_between(cursor: Cursor) -> tuple[Operand, ...] | None:
     """`between a and b` of values, if it follows (and not `between 30 and 90 days ago`)."""
     if not cursor.at("between") or at_between_ago(cursor):
@@ -98,16 +113,9 @@ def take_between(cursor: Cursor) -> tuple[Operand, ...] | None:
 
 
 def _compare(cursor: Cursor) -> tuple[Compare | None, tuple[Operand, ...]]:
-    relation = take_relation(cursor)
-    if relation is not None:
-        return relation, (cursor.operand(),)
-    between = take_between(cursor)
-    if between is not None:
-        return Compare.BETWEEN, between
-    if cursor.skip("is", "missing"):
-        return Compare.MISSING, ()
-    if cursor.skip("is", "present"):
-        return Compare.PRESENT, ()
+    plain = take_plain_compare(cursor)
+    if plain is not None:
+        return plain
     if cursor.at("in", "("):
         cursor.take()
         return Compare.IN, cursor.bracketed(cursor.operand)

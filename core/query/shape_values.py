@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from core.clock import MAX_INSTANT_US, MIN_INSTANT_US
 from core.query.ast import (
     Absolute,
     AttributeOperand,
@@ -21,7 +22,6 @@ from core.query.ast import (
     Window,
 )
 from core.query.limits import MAX_DURATION_DAYS, MAX_DURATION_US, MAX_OPERANDS, MAX_STRING, SECOND_US
-from core.query.moments import FIRST_US, LAST_US
 from core.query.problems import SHAPE, TOO_LARGE, VALUE, WINDOW, problem
 from core.query.words import RELATIONS
 from core.schema import MAX_DECIMAL_UNITS, MAX_INTEGER, MIN_INTEGER, DecimalUnits, Instant, Scalar
@@ -105,7 +105,7 @@ def _check_scalar(value: Scalar, where: str) -> None:
         if abs(value.units) > MAX_DECIMAL_UNITS:
             raise problem(VALUE, where, f"{value} is too large: a number with decimals reaches 9e14.")
     elif isinstance(value, Instant):
-        if not FIRST_US <= value.us <= LAST_US:
+        if not MIN_INSTANT_US <= value.us < MAX_INSTANT_US:
             raise problem(VALUE, where, "an instant lies in the years 1 to 9999.")
     elif not isinstance(value, date) and not MIN_INTEGER <= value <= MAX_INTEGER:
         raise problem(VALUE, where, f"{value} is too large a number.")

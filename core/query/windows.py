@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from core.clock import DAY_US
 from core.errors import CdpError, Code
-from core.index.values import day_number
+from core.events.raw import day_number
 from core.query.ast import (
     Absolute,
     BetweenAgo,

@@ -14,7 +14,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from core.events.columns import Event
-from core.index.values import day_number
+from core.events.raw import day_number
 from core.query.ast import (
     Absolute,
     Branch,
@@ -30,6 +30,7 @@ from core.query.ast import (
     Window,
     Zone,
 )
+from core.query.comparisons import COMPLEMENTS
 from core.query.local_time import find_zone
 from core.query.moments import parse_date, parse_instant
 from core.query.texts import composed, fold, predicate
@@ -40,13 +41,6 @@ from core.schema import DECIMAL_SCALE, DecimalUnits, Instant, Scalar
 Field = Scalar | Sequence[str] | Sequence[Mapping[str, Scalar]] | None
 
 _UTC = ZoneInfo("UTC")
-_COMPLEMENTS = {
-    Compare.NE: Compare.EQ,
-    Compare.NOT_IN: Compare.IN,
-    Compare.NOT_CONTAINS: Compare.CONTAINS,
-    Compare.HAS_NONE: Compare.HAS_ANY,
-    Compare.MISSING: Compare.PRESENT,
-}
 _RELATIONS: Mapping[Compare, Callable[[int, int], bool]] = {
     Compare.EQ: lambda a, b: a == b,
     Compare.LT: lambda a, b: a < b,
@@ -103,7 +97,7 @@ def _node(
         return any(_tree(node.filter, element.get, context, in_element=True) for element in elements)
     if in_element and value is None and node.compare is not Compare.MISSING:
         return False
-    form = _COMPLEMENTS.get(node.compare)
+    form = COMPLEMENTS.get(node.compare)
     return _holds(node, node.compare, value, context) if form is None else not _holds(node, form, value, context)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-import grpc
 from starlette.routing import BaseRoute
 
 from cdp.channel.v1 import channel_pb2_grpc
@@ -24,24 +24,22 @@ from services.runtime.service import GrpcService
 class ChannelService:
     """Role `channel`: ChannelService over gRPC, tracked links over HTTP, one shard per workspace."""
 
+    role = Role.CHANNEL
+
     def __init__(self, runtime: Runtime) -> None:
         settings = runtime.settings
-        self.role = Role.CHANNEL
         self._runtime = runtime
         self._senders = all_senders(settings)
         self._tracking = Tracking(
             settings.tracking_key, settings.public_url or f"http://{settings.http_host}:{settings.http_port}"
         )
-        self._ownership: Ownership[ChannelShard] = Ownership(runtime, Role.CHANNEL, self._open)
+        self._ownership: Ownership[ChannelShard] = Ownership(runtime, self.role, self._open)
         self._rpc = ChannelRpc(self._ownership.shard, self._senders, runtime.clock)
         self._pages = LinkPages(self._ownership.shard, self._tracking, runtime.clock)
 
     def grpc_services(self) -> Sequence[GrpcService]:
         """cdp.channel.v1.ChannelService."""
-
-        def add(server: grpc.aio.Server) -> None:
-            channel_pb2_grpc.add_ChannelServiceServicer_to_server(self._rpc, server)
-
+        add = partial(channel_pb2_grpc.add_ChannelServiceServicer_to_server, self._rpc)
         return (GrpcService("cdp.channel.v1.ChannelService", add, SCOPES),)
 
     def http_routes(self) -> Sequence[BaseRoute]:

@@ -5,23 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.delivery.outbox import State
-from core.errors import invalid
 from services.runtime.definitions import Audit, Definitions
-
-_PAGE = 100
-_LIMIT_PAGE = 1_000
+from services.runtime.pages import bad_page_token, number_of, page_entries
 
 
 def message_page(
     order: Sequence[str], states: Mapping[str, State], wanted: State | None, page_size: int, page_token: str
 ) -> tuple[list[str], str]:
     """Message ids of one page and the next token, empty at the end. Raises INVALID/BAD_PAGE_TOKEN."""
-    size = min(page_size or _PAGE, _LIMIT_PAGE)
-    below = len(order)
-    if page_token:
-        if not (page_token.isascii() and page_token.isdecimal()) or len(page_token) > 12:
-            raise _bad_token(page_token)
-        below = min(below, int(page_token))
+    size = page_entries(page_size)
+    below = min(len(order), number_of(page_token)) if page_token else len(order)
     found: list[str] = []
     for index in range(below - 1, -1, -1):
         if wanted is None or states[order[index]] is wanted:
@@ -33,10 +26,10 @@ def message_page(
 
 def audit_page(first: Definitions, second: Definitions, page_size: int, page_token: str) -> tuple[list[Audit], str]:
     """Changes of both kinds together. Raises INVALID/BAD_PAGE_TOKEN."""
-    size = min(page_size or _PAGE, _LIMIT_PAGE)
+    size = page_entries(page_size)
     parts = page_token.split(".") if page_token else ["", ""]
-    if len(parts) != 2 or not all(part.isascii() and (part.isdecimal() or not part) for part in parts):
-        raise _bad_token(page_token)
+    if len(parts) != 2:
+        raise bad_page_token()
     merged = sorted(
         (*first.audit(size, parts[0])[0], *second.audit(size, parts[1])[0]),
         key=lambda record: (-record.recorded_at_us, record.kind, -record.ordinal),
@@ -49,7 +42,3 @@ def audit_page(first: Definitions, second: Definitions, page_size: int, page_tok
         definitions.audit(1, part)[0] for definitions, part in zip((first, second), next_parts, strict=True)
     )
     return page, ".".join(next_parts) if more else ""
-
-
-def _bad_token(page_token: str) -> Exception:
-    return invalid("BAD_PAGE_TOKEN", f"{page_token[:40]!r} is no page token of this call")

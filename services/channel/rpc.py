@@ -125,11 +125,9 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
         context: _Context,
     ) -> channel_pb2.ListTemplatesResponse:
         """See the .proto. By name; the page token is the last name."""
-        size = min(request.page_size or 100, 1_000)
-        rest = [one for one in self._shard().state.templates.newest() if one.revision.name > request.page_token]
-        token = rest[size - 1].revision.name if len(rest) > size else ""
+        page, token = self._shard().state.templates.page(request.page_size, request.page_token)
         return channel_pb2.ListTemplatesResponse(
-            templates=[template_to_proto(one) for one in rest[:size]], next_page_token=token
+            templates=[template_to_proto(one) for one in page], next_page_token=token
         )
 
     async def DeleteTemplate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from cdp.channel.v1 import channel_pb2
@@ -177,12 +178,12 @@ class ChannelShard:
                     continue
                 task = asyncio.create_task(self._deliver(record))
                 self._active[message_id] = task
-                task.add_done_callback(lambda ended, key=message_id: self._ended(key, ended))  # type: ignore[misc]
+                task.add_done_callback(partial(self._ended, message_id))
             try:
                 async with asyncio.timeout(self._tick_s if self._due else None):
                     await self._woken.wait()
             except TimeoutError:
-                continue
+                continue  # nobody woke us, but the clock went on
 
     async def _deliver(self, record: Record) -> int:
         """Deliver and return when to look at the message again, if it is still reserved then."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from core.errors import CdpError
+from core.errors import CdpError, Code
 from core.workspace import ADMIN, key_id_of
 from services.ingest.registry import Registry, new_secret
 
@@ -34,7 +34,10 @@ async def ensure_development_key(registry: Registry, data_dir: Path, zone: str =
         return secret
     try:
         registry.open(secret)
-    except CdpError:  # lost with the registry, or revoked: then another one
+    except CdpError as error:
+        if error.code is not Code.UNAUTHENTICATED:
+            raise
+        # Lost with the registry, or revoked: then another one.
         if any(key.id == key_id_of(secret) for key in registry.keys(WORKSPACE_ID)):
             secret = new_secret()
             _write(path, secret)

@@ -17,7 +17,7 @@ from services.ingest.accept import MAX_EVENT_BYTES, TOO_LARGE, Outcome, refused
 from services.ingest.batcher import Batcher
 from services.ingest.body import header_secret, read_body
 from services.ingest.registry import Registry
-from services.ingest.segment import Sending, take_call
+from services.ingest.segment_spec import Sending, take_call
 from services.ingest.strict_json import parse, size_of
 from services.ingest.ways import Ways
 from services.runtime.caller import Caller, Scope

@@ -111,8 +111,7 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
         who = caller()
         requests = request_iterator if who.internal else _unnamed(request_iterator)
         way = self._ways.of(who.workspace)
-        # The stub narrows the argument of WhichOneof to literals, which no protocol can say.
-        feed = serve_feed(self._runtime.log, way.partition, requests, _response, way.consumers)  # type: ignore[type-var]
+        feed = serve_feed(self._runtime.log, way.partition, requests, _response, way.consumers)
         async for response in feed:
             yield response
 

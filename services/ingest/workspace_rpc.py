@@ -12,15 +12,14 @@ import grpc
 
 from cdp.workspace.v1 import workspace_pb2 as pb
 from cdp.workspace.v1 import workspace_pb2_grpc
-from core.errors import CdpError, Code, invalid
+from core.errors import CdpError, Code
 from core.workspace import KeyRecord, WorkspaceRecord
 from services.ingest.registry import Registry
 from services.runtime.caller import Caller, Scope, caller
+from services.runtime.pages import number_of, page_entries
 from services.runtime.service import GrpcService
 
 _LONG_POLL_S = 30.0
-_PAGE = 100
-_LONGEST_PAGE = 1_000
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -129,11 +128,8 @@ class WorkspaceRpc(workspace_pb2_grpc.WorkspaceServiceServicer):
         self, request: pb.ListAuditRecordsRequest, context: Context
     ) -> pb.ListAuditRecordsResponse:
         """What was changed of the workspace and its keys, oldest first."""
-        token = request.page_token
-        if token and not (token.isascii() and token.isdigit() and len(token) < 16):
-            raise invalid("BAD_PAGE_TOKEN", "page_token is not one of ours")
-        size = min(request.page_size or _PAGE, _LONGEST_PAGE)
-        records, following = await self._registry.audit(caller().workspace.id, int(token or 0), size)
+        after = number_of(request.page_token) if request.page_token else 0
+        records, following = await self._registry.audit(caller().workspace.id, after, page_entries(request.page_size))
         return pb.ListAuditRecordsResponse(records=records, next_page_token=str(following) if following else "")
 
 

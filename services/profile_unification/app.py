@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-import grpc
 from starlette.routing import BaseRoute
 
 from cdp.profile.v1 import profile_pb2_grpc
@@ -41,10 +41,7 @@ class UnificationService:
 
     def grpc_services(self) -> Sequence[GrpcService]:
         """ProfileService."""
-
-        def add(server: grpc.aio.Server) -> None:
-            profile_pb2_grpc.add_ProfileServiceServicer_to_server(self._servicer, server)
-
+        add = partial(profile_pb2_grpc.add_ProfileServiceServicer_to_server, self._servicer)
         return (GrpcService("cdp.profile.v1.ProfileService", add, _SCOPES),)
 
     def http_routes(self) -> Sequence[BaseRoute]:

@@ -14,7 +14,6 @@ from core.identity.rules import IdentityRules
 from core.profile.fold import DeadLetter, Fold, Folded
 from core.profile.working_set import WorkingSet
 from services.profile_unification.convert import accepted_from_proto
-from services.profile_unification.metrics import DEDUPE_HORIZON, DUPLICATES, RESOLVED_EVENTS
 from services.profile_unification.seen_store import SeenStore
 from services.profile_unification.tables import (
     DEAD_LETTERS,
@@ -25,7 +24,7 @@ from services.profile_unification.tables import (
 )
 from services.runtime.facts import fact_batch_to_proto
 from services.runtime.telemetry import DEAD_LETTERS as DEAD_LETTER_COUNT
-from services.runtime.telemetry import get_logger
+from services.runtime.telemetry import DEDUPE_HORIZON, DUPLICATES, RESOLVED_EVENTS, get_logger
 
 _LOG = get_logger(__name__)
 _TRIES = 3

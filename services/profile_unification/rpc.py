@@ -26,6 +26,7 @@ from services.runtime.caller import caller
 from services.runtime.context import Runtime
 from services.runtime.feed import ConsumerPositions, serve_feed
 from services.runtime.ownership import Ownership
+from services.runtime.pages import bad_page_token
 from services.runtime.partitions import partition
 from services.runtime.roles import Role
 
@@ -137,7 +138,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         workspace = caller().workspace
         consumers = self._consumers.setdefault(workspace.id, ConsumerPositions())
         own = partition(Role.PROFILE_UNIFICATION, workspace)
-        feed = serve_feed(self._runtime.log, own, request_iterator, _respond, consumers)  # type: ignore[type-var]
+        feed = serve_feed(self._runtime.log, own, request_iterator, _respond, consumers)
         async for response in feed:
             yield response
 
@@ -195,7 +196,7 @@ def _ref_of(token: str) -> tuple[int, int, int] | None:
     try:
         (ref,) = np.frombuffer(base64.b64decode(token, altchars=b"-_", validate=True), REF)
     except (binascii.Error, ValueError) as error:
-        raise invalid("BAD_PAGE_TOKEN", "the page token is not one that this call gave") from error
+        raise bad_page_token() from error
     return int(ref["occurred_at_us"]), int(ref["position"]), int(ref["row"])
 
 

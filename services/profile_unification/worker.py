@@ -85,7 +85,7 @@ class UnificationShard:
                 await self.timeline.flush_if_long(self._fence, self._runtime.clock.now_us())
         finally:
             reader.cancel()
-            with suppress(asyncio.CancelledError, CdpError):
+            with suppress(asyncio.CancelledError, CdpError):  # what it raised, `_next` has raised
                 await reader
 
     async def fold(self, folder: Folder, entries: list[Entry]) -> None:

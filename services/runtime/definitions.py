@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from cdp.definition.v1 import definition_pb2
 from core.errors import conflict, invalid, not_found
 from core.eventlog.protocol import EventLog, Partition, TableWrite
+from services.runtime.pages import number_of, page_entries
 
 _MAX_NAME_CHARACTERS = 200
-_AUDIT_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,12 @@ class Definitions:
         newest = (self._versions[name][-1] for name in sorted(self._versions))
         return [stored for stored in newest if not stored.revision.deleted]
 
+    def page(self, page_size: int, page_token: str) -> tuple[list[Stored], str]:
+        """A page of `newest` beyond the name that `page_token` is; the next token is empty at the end."""
+        rest = [stored for stored in self.newest() if stored.revision.name > page_token]
+        page = rest[: page_entries(page_size)]
+        return page, page[-1].revision.name if len(page) < len(rest) else ""
+
     def versions(self, name: str) -> list[Stored]:
         """All versions, newest first, deletions included. NOT_FOUND if there never was one."""
         if name not in self._versions:
@@ -177,11 +183,8 @@ class Definitions:
     def audit(self, page_size: int, page_token: str) -> tuple[list[Audit], str]:
         """Changes, newest first, from the opaque `page_token` on; the next token is empty at the end. INVALID /
         BAD_PAGE_TOKEN for a token that no answer gave."""
-        if page_token and not (page_token.isascii() and page_token.isdigit() and len(page_token) < 16):
-            raise invalid("BAD_PAGE_TOKEN", "this page token is none that an answer gave")
-        before = max(int(page_token), 1) if page_token else len(self._audit) + 1
-        size = min(page_size or _AUDIT_PAGE, 1000)
-        page = self._audit[max(0, before - 1 - size) : before - 1][::-1]
+        before = max(number_of(page_token), 1) if page_token else len(self._audit) + 1
+        page = self._audit[max(0, before - 1 - page_entries(page_size)) : before - 1][::-1]
         return page, str(page[-1].ordinal) if page and page[-1].ordinal > 1 else ""
 
 

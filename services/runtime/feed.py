@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from core.errors import conflict, invalid
 from core.eventlog.protocol import Entry, EventLog, Partition
@@ -30,9 +30,15 @@ class SubscribeRequest(Protocol):
     acknowledged_position: int
 
     @property
-    def start(self) -> _Start: ...
+    def start(self) -> _Start:
+        """Set in the first request alone."""
+        ...
 
-    def WhichOneof(self, oneof_group: str) -> str | None: ...  # noqa: N802 - protobuf's name
+    def WhichOneof(  # noqa: N802 - protobuf's name
+        self, oneof_group: Literal["action"]
+    ) -> Literal["start", "acknowledged_position"] | None:
+        """Which of both is set."""
+        ...
 
 
 class ConsumerPositions:

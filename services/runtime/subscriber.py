@@ -32,6 +32,8 @@ class Response(Protocol):
 
 R = TypeVar("R", bound=Response)
 Call = grpc.aio.StreamStreamCall[Any, Any]
+#: The type of a service's Subscribe requests, made with `start` or with `acknowledged_position`.
+Request = Callable[..., object]
 
 #: Refusals that asking again cannot mend.
 _FINAL = ("EPOCH_CHANGED", "LOG_TRIMMED", "POSITION_AHEAD", "ACKNOWLEDGED_AHEAD")
@@ -47,21 +49,17 @@ class Subscription(Generic[R]):
 
     def __init__(
         self,
-        runtime: Runtime,
         workspace_id: str,
         consumer: str,
         after: int,
-        open_stream: Callable[[], grpc.aio.StreamStreamCall],  # type: ignore[type-arg]
-        start: Callable[[int, str], object],
-        acknowledgement: Callable[[int], object],
+        open_stream: Callable[[], Call],
+        request: Request,
     ) -> None:
         self.consumer = consumer
         self.last_position = 0
         self._labels = (consumer, workspace_id)
-        self._runtime = runtime
         self._open_stream = open_stream
-        self._start = start
-        self._acknowledgement = acknowledgement
+        self._request = request
         self._position = after
         self._acknowledged = after
         self._epoch = ""
@@ -86,7 +84,7 @@ class Subscription(Generic[R]):
         """A stream from the acknowledged position on, and the task that sends on it."""
         call = self._open_stream()
         # From what is durable, not from what was handed out: the peer trims below a position that it was told.
-        sending = self._send_all(call, self._acknowledged, self._start(self._acknowledged, self._epoch))
+        sending = self._send_all(call, self._acknowledged, self._epoch)
         return call, asyncio.create_task(sending, name=f"{self.consumer}-acknowledgements")
 
     def take(self, response: R) -> bool:
@@ -105,13 +103,14 @@ class Subscription(Generic[R]):
         self._position = response.position
         return True
 
-    async def _send_all(self, call: Call, sent: int, start: object) -> None:
+    async def _send_all(self, call: Call, sent: int, epoch: str) -> None:
+        start = {"consumer": self.consumer, "after_position": sent, "epoch": epoch}
         try:
-            await call.write(start)
+            await call.write(self._request(start=start))
             while True:
                 if self._acknowledged > sent:
                     sent = self._acknowledged
-                    await call.write(self._acknowledgement(sent))
+                    await call.write(self._request(acknowledged_position=sent))
                     continue
                 self._send.clear()
                 await self._send.wait()
@@ -182,15 +181,11 @@ def subscribe_ingest(
     """Ingest's accepted batches of one workspace after position `after`."""
     metadata = runtime.stubs.internal_metadata(workspace_id)
     return Subscription(
-        runtime,
         workspace_id,
         consumer,
         after,
         lambda: runtime.stubs.ingest().Subscribe(metadata=metadata),
-        lambda position, epoch: ingest_pb2.SubscribeRequest(
-            start=ingest_pb2.SubscribeRequest.Start(consumer=consumer, after_position=position, epoch=epoch)
-        ),
-        lambda position: ingest_pb2.SubscribeRequest(acknowledged_position=position),
+        ingest_pb2.SubscribeRequest,
     )
 
 
@@ -200,13 +195,9 @@ def subscribe_profile(
     """Unification's resolved facts of one workspace after position `after`."""
     metadata = runtime.stubs.internal_metadata(workspace_id)
     return Subscription(
-        runtime,
         workspace_id,
         consumer,
         after,
         lambda: runtime.stubs.profile().Subscribe(metadata=metadata),
-        lambda position, epoch: profile_pb2.SubscribeRequest(
-            start=profile_pb2.SubscribeRequest.Start(consumer=consumer, after_position=position, epoch=epoch)
-        ),
-        lambda position: profile_pb2.SubscribeRequest(acknowledged_position=position),
+        profile_pb2.SubscribeRequest,
     )

@@ -21,6 +21,13 @@ WORKER_RESTARTS = Counter("cdp_worker_restarts_total", "Workers that failed and 
 FOLDED_POSITION = Gauge("cdp_folded_position", "Last upstream position folded.", ["role", "workspace"])
 UPSTREAM_LAG = Gauge("cdp_upstream_lag_entries", "Upstream entries not folded yet.", ["role", "workspace"])
 DEAD_LETTERS = Counter("cdp_dead_letters_total", "Entries set aside because they cannot be folded.", ["role"])
+RESOLVED_EVENTS = Counter("cdp_unification_events_total", "Events that were given a contact.", ["workspace"])
+DUPLICATES = Counter("cdp_unification_duplicates_total", "Repeated message ids that were dropped.", ["workspace"])
+DEDUPE_HORIZON = Gauge(
+    "cdp_unification_dedupe_horizon_seconds",
+    "How far back message ids are remembered: 7 days, or less when the budget of ids is passed.",
+    ["workspace"],
+)
 
 
 def configure_logging(log_format: str, log_level: str) -> None:

@@ -7,15 +7,13 @@ from typing import Any
 import grpc
 
 from cdp.scenario.v1 import scenario_pb2, scenario_pb2_grpc
-from core.errors import invalid, not_found
+from core.errors import not_found
 from services.runtime.caller import caller
 from services.runtime.context import Runtime
 from services.runtime.ownership import Ownership
+from services.runtime.pages import bad_page_token, number_of, page_entries
 from services.scenario.convert import run_to_proto, stored_to_proto
 from services.scenario.worker import ScenarioShard
-
-_PAGE = 100
-_LARGEST_PAGE = 1_000
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -49,14 +47,7 @@ class ScenarioRpc(scenario_pb2_grpc.ScenarioServiceServicer):
         self, request: scenario_pb2.ListScenariosRequest, context: Context
     ) -> scenario_pb2.ListScenariosResponse:
         """Pages by name; the token is the last name of the page before."""
-        size = _page_size(request.page_size)
-        newest = [
-            one
-            for one in self._shard().catalogue.definitions.newest()
-            if not request.page_token or one.revision.name > request.page_token
-        ]
-        page = newest[:size]
-        token = page[-1].revision.name if len(newest) > size else ""
+        page, token = self._shard().catalogue.definitions.page(request.page_size, request.page_token)
         return scenario_pb2.ListScenariosResponse(
             scenarios=[stored_to_proto(one) for one in page], next_page_token=token
         )
@@ -95,7 +86,7 @@ class ScenarioRpc(scenario_pb2_grpc.ScenarioServiceServicer):
     async def ListRuns(self, request: scenario_pb2.ListRunsRequest, context: Context) -> scenario_pb2.ListRunsResponse:
         """Active and ended runs, newest first; the token is the start and the id of the last run of a page."""
         shard = self._shard()
-        size = _page_size(request.page_size)
+        size = page_entries(request.page_size)
         contact = request.contact if request.by_contact else None
         found = shard.runs.page(request.scenario, contact, size + 1, _before(request.page_token))
         page = found[:size]
@@ -106,15 +97,11 @@ class ScenarioRpc(scenario_pb2_grpc.ScenarioServiceServicer):
         )
 
 
-def _page_size(asked: int) -> int:
-    return min(asked or _PAGE, _LARGEST_PAGE)
-
-
 def _before(token: str) -> tuple[int, str] | None:
     if not token:
         return None
     started_at_us, colon, run_id = token.partition(":")
-    digits = started_at_us.removeprefix("-")
-    if not (colon and digits.isascii() and digits.isdigit() and len(digits) < 20):
-        raise invalid("BAD_PAGE_TOKEN", "this page token is none that an answer gave")
-    return int(started_at_us), run_id
+    if not colon:
+        raise bad_page_token()
+    distance_us = number_of(started_at_us.removeprefix("-"))
+    return -distance_us if started_at_us.startswith("-") else distance_us, run_id

@@ -195,7 +195,7 @@ class ScenarioShard:
             try:
                 await asyncio.wait_for(self._wake.wait(), _POLL_S)
             except TimeoutError:
-                continue
+                continue  # nobody woke us, but the clock went on
 
 
 def _decode(response: profile_pb2.SubscribeResponse) -> FactBatch | TableWrite:

@@ -22,8 +22,6 @@ from tests.flow.platform import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
-LONG = 'email = "' + "x" * 9_000 + '"'
-
 #: Texts, each asked by Evaluate, ConvertRule and SaveSegment: (class, text, reason; empty: accepted).
 TEXTS = (
     (Bad.LARGE_RULE, " or ".join(["everyone"] * 10_001), "RULE_TOO_LARGE"),

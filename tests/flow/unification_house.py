@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from starlette.routing import BaseRoute
 
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2, ingest_pb2_grpc
@@ -31,6 +30,7 @@ from services.runtime.roles import Role
 from services.runtime.service import GrpcService
 from services.runtime.settings import Settings
 from services.runtime.waiter import LoopWaiter
+from tests.passive_service import PassiveService
 from tests.unit.profile.people import Item, T, batch_of
 
 WORKSPACE = "shop"
@@ -40,7 +40,7 @@ OWN = Partition("profile_unification", WORKSPACE, BUCKET)
 TRACKING_KEY = "a key for links"
 
 
-class Feeder(ingest_pb2_grpc.IngestServiceServicer, workspace_pb2_grpc.WorkspaceServiceServicer):
+class Feeder(PassiveService, ingest_pb2_grpc.IngestServiceServicer, workspace_pb2_grpc.WorkspaceServiceServicer):
     """Ingest as far as unification calls it. `followed` has the position that was acknowledged last."""
 
     role = Role.INGEST
@@ -62,7 +62,7 @@ class Feeder(ingest_pb2_grpc.IngestServiceServicer, workspace_pb2_grpc.Workspace
         self, request_iterator: AsyncIterator[ingest_pb2.SubscribeRequest], context: Any
     ) -> AsyncIterator[ingest_pb2.SubscribeResponse]:
         """The log that the test writes."""
-        feed = serve_feed(self._log, UPSTREAM, request_iterator, _respond, self.consumers)  # type: ignore[type-var]
+        feed = serve_feed(self._log, UPSTREAM, request_iterator, _respond, self.consumers)
         async for response in feed:
             yield response
 
@@ -79,20 +79,6 @@ class Feeder(ingest_pb2_grpc.IngestServiceServicer, workspace_pb2_grpc.Workspace
             GrpcService("cdp.ingest.v1.IngestService", add_ingest, {"Subscribe": Scope.READ}),
             GrpcService("cdp.workspace.v1.WorkspaceService", add_workspaces, {"ListWorkspaces": Scope.INTERNAL}),
         )
-
-    def http_routes(self) -> Sequence[BaseRoute]:
-        """None."""
-        return ()
-
-    async def start(self) -> None:
-        """Nothing to start."""
-
-    def ready(self) -> bool:
-        """Always."""
-        return True
-
-    async def stop(self) -> None:
-        """Nothing to stop."""
 
 
 @dataclass

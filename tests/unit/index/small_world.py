@@ -17,8 +17,6 @@ from core.query.execute import evaluate
 from core.query.names import BoundRule
 from core.schema import DecimalUnits, Kind, Scalar
 
-Params = dict[str, Scalar | tuple[str, ...]]
-
 
 class SmallWorld:
     """Facts in log order; every call appends one. Contacts are known and exist since instant 0 unless said."""

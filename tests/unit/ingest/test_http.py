@@ -16,7 +16,7 @@ from core.schema import DecimalUnits, Instant
 from services.ingest.app import Ingest
 from services.ingest.body import MAX_BODY_BYTES
 from services.ingest.http import IngestHttp
-from services.ingest.segment import Sending, take_call
+from services.ingest.segment_spec import Sending, take_call
 from services.ingest.strict_json import parse
 from services.ingest.writer import BatchWriter
 from services.runtime.roles import Role

@@ -9,6 +9,7 @@ from typing import TypeVar
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.clock import MAX_INSTANT_US, MIN_INSTANT_US
 from core.errors import CdpError
 from core.query.ast import (
     Absolute,
@@ -44,7 +45,6 @@ from core.query.ast import (
 )
 from core.query.format import format_rule
 from core.query.limits import MAX_DURATION_US, SECOND_US
-from core.query.moments import FIRST_US, LAST_US
 from core.query.parse import parse
 from core.schema import MAX_DECIMAL_UNITS, MAX_INTEGER, MIN_INTEGER, DecimalUnits, Instant
 
@@ -56,19 +56,20 @@ names = st.one_of(
     st.sampled_from(("gender", "order_completed", "a.b", "a.", ".", "été", "x*", "*", "2x", "x y", *WORDS.split())),
     texts.filter(bool),
 )
+instants = st.integers(MIN_INSTANT_US, MAX_INSTANT_US - 1).map(Instant)
 literals = st.one_of(
     texts,
     st.booleans(),
     st.integers(MIN_INTEGER, MAX_INTEGER),
     st.integers(-MAX_DECIMAL_UNITS, MAX_DECIMAL_UNITS).map(DecimalUnits),
-    st.integers(FIRST_US, LAST_US).map(Instant),
+    instants,
     st.dates(date.min, date.max),
 ).map(Literal)
 operands: st.SearchStrategy[Operand] = st.one_of(
     literals, st.builds(Parameter, names), st.builds(AttributeOperand, names)
 )
 ends = st.one_of(
-    st.integers(FIRST_US, LAST_US).map(lambda us: Literal(Instant(us))),
+    instants.map(Literal),
     st.dates().map(Literal),
     st.builds(Parameter, names),
     texts.map(Literal),

@@ -94,6 +94,22 @@ async def test_audit_pages_hold_everything_once() -> None:
     assert names == [f"s{number}" for number in reversed(range(7))]
 
 
+async def test_pages_of_the_newest_hold_everything_once_by_name() -> None:
+    store = Store()
+    definitions = await store.load()
+    for number in (3, 0, 6, 2, 1, 5, 4):
+        await store.commit(definitions, definitions.save(f"s{number}", b"x", "", "ann", number))
+    await store.commit(definitions, definitions.delete("s4", "", "ann", 7))
+    pages, token = [], ""
+    while True:
+        page, token = definitions.page(3, token)
+        pages.append([stored.revision.name for stored in page])
+        if not token:
+            break
+    assert pages == [["s0", "s1", "s2"], ["s3", "s5", "s6"]]
+    assert definitions.page(0, "s6") == ([], "")
+
+
 @pytest.mark.parametrize("name", ["", " x", "x ", "a\nb", "x" * 201])
 async def test_bad_names_are_refused(name: str) -> None:
     with pytest.raises(CdpError) as caught:

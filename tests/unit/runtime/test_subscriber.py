@@ -281,13 +281,15 @@ async def test_a_subscription_left_alone_cancels_its_call(feed: Host, empty_hous
     await abandon()
     await until(lambda: served.open == 0, "leaving the loop cancels the call")
 
+    at_work = asyncio.Event()
+
     async def fold() -> None:
         async for _ in subscribe_profile(feed.runtime, "acme", "reader", 0):
+            at_work.set()
             await asyncio.Event().wait()
 
     folding = asyncio.create_task(fold())
-    await until(lambda: served.open == 1, "the stream is open")
-    await asyncio.sleep(0.05)
+    await until(at_work.is_set, "an entry is being folded")
     folding.cancel()
     await asyncio.wait({folding})
     del folding

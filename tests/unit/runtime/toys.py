@@ -25,11 +25,12 @@ from services.runtime.ownership import Ownership
 from services.runtime.partitions import partition
 from services.runtime.roles import Role
 from services.runtime.service import GrpcService
+from tests.passive_service import PassiveService
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class ToyRegistry:
+class ToyRegistry(PassiveService):
     """Role ingest: workspaces and keys that the test sets. A change is told to those who wait for one."""
 
     role = Role.INGEST
@@ -67,20 +68,6 @@ class ToyRegistry:
         while wait_etag == str(self._etag):
             await self._changed.wait()
         return workspace_pb2.ListWorkspacesResponse(workspaces=self.workspaces.values(), etag=str(self._etag))
-
-    def http_routes(self) -> Sequence[BaseRoute]:
-        """None."""
-        return ()
-
-    async def start(self) -> None:
-        """Nothing."""
-
-    def ready(self) -> bool:
-        """Always."""
-        return True
-
-    async def stop(self) -> None:
-        """Nothing."""
 
 
 class _Workspaces(workspace_pb2_grpc.WorkspaceServiceServicer):
@@ -243,7 +230,7 @@ class _Segments(segment_pb2_grpc.SegmentServiceServicer):
         yield pb.MembersResponse(roaring=b"end")
 
 
-class ToyFeed:
+class ToyFeed(PassiveService):
     """Role profile_unification: ProfileService.Subscribe over the workspace's partition, nothing else."""
 
     role = Role.PROFILE_UNIFICATION
@@ -261,20 +248,6 @@ class ToyFeed:
         """ProfileService."""
         add = partial(profile_pb2_grpc.add_ProfileServiceServicer_to_server, _Feed(self))  # type: ignore[abstract]
         return (GrpcService("cdp.profile.v1.ProfileService", add, {"Subscribe": Scope.READ}),)
-
-    def http_routes(self) -> Sequence[BaseRoute]:
-        """None."""
-        return ()
-
-    async def start(self) -> None:
-        """Nothing."""
-
-    def ready(self) -> bool:
-        """Always."""
-        return True
-
-    async def stop(self) -> None:
-        """Nothing."""
 
     def respond(self, entry: Entry, epoch: str, last: int) -> profile_pb2.SubscribeResponse:
         """The payload goes as the id of one event."""
@@ -296,7 +269,7 @@ class _Feed(profile_pb2_grpc.ProfileServiceServicer):
         feed.open += 1
         feed.opened.set()
         try:
-            served = serve_feed(feed.runtime.log, where, request_iterator, feed.respond, feed.consumers)  # type: ignore[type-var]
+            served = serve_feed(feed.runtime.log, where, request_iterator, feed.respond, feed.consumers)
             async for response in served:
                 yield response
         finally:

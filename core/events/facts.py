@@ -1,7 +1,10 @@
 """What the log of unification says, in one order: resolved events, and changes of contacts.
 
 `FactBatch` is what the engine and the scenarios fold. Events stand as columns; all other facts are rows that carry
-`before_event`, the number of the batch's events that precede them, so that the order of the log is kept.
+`before_event`, the number of the batch's events that precede them, so that the order of the log is kept, and `item`,
+the number within the batch of the accepted item that they came of: facts of one item are neighbours and one step of
+membership. Those that an event brought (its contact was made, joined or became known) carry EVENT_ITEM: they and the
+event at `before_event` are one step.
 """
 
 from __future__ import annotations
@@ -15,11 +18,15 @@ from core.schema import Scalar, Value
 #: Channels in the order of the bits of `ContactState.reachable`; numbers never change.
 CHANNELS = ("email", "web_push", "mobile_push", "sms", "messenger", "webhook")
 
+#: The `item` of facts that belong to the event at their `before_event`.
+EVENT_ITEM = -1
+
 
 @dataclass(frozen=True, slots=True)
 class ContactState:
     """Contact number `contact` exists (from `occurred_at_us` at the latest) and is known or anonymous now.
-    `key` is its public id (stable, opaque text). `reachable` has bit i for CHANNELS[i]: an address and consent."""
+    `key` is its public id (stable, opaque text). `reachable` has bit i for CHANNELS[i]: an address and consent.
+    `told_at_us` is the instant of the fact that changed it; None: `occurred_at_us`."""
 
     contact: int
     key: str
@@ -27,6 +34,9 @@ class ContactState:
     reachable: int
     occurred_at_us: int
     before_event: int
+    imported: bool = False
+    told_at_us: int | None = None
+    item: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,7 @@ class AttributeWrite:
     occurred_at_us: int
     imported: bool
     before_event: int
+    item: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,7 @@ class ListChange:
     occurred_at_us: int
     imported: bool
     before_event: int
+    item: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,7 @@ class Merge:
     survivor: int
     loser: int
     before_event: int
+    item: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,7 @@ class Erasure:
 
     contact: int
     before_event: int
+    item: int = 0
 
 
 @dataclass(frozen=True, slots=True)

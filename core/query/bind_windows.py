@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
+from core.clock import DAY_US, HOUR_US, SECOND_US
 from core.query.ast import (
     Absolute,
     BetweenAgo,
@@ -19,7 +20,6 @@ from core.query.ast import (
 )
 from core.query.bind_parameters import ParameterKinds
 from core.query.bind_values import coerce
-from core.query.limits import DAY_US, HOUR_US, SECOND_US
 from core.query.moments import parse_date
 from core.query.problems import SHAPE, WINDOW, problem
 from core.schema import Instant, Kind

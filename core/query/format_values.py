@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
+from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from core.query.ast import AttributeOperand, Literal, Operand, Parameter
-from core.query.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from core.query.moments import format_instant
 from core.query.words import is_bare
 from core.schema import DECIMAL_SCALE, DecimalUnits, Instant, Scalar

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from core.clock import DAY_US
+
 #: Characters of a rule's text.
 MAX_TEXT = 1_000_000
 #: Nodes of a rule, those of its filters included.
@@ -19,10 +21,4 @@ MAX_PATTERN_BYTES = 1 << 20
 MAX_SEGMENTS = 1_000
 #: The longest duration: a hundred years.
 MAX_DURATION_DAYS = 36_525
-
-SECOND_US = 1_000_000
-MINUTE_US = 60 * SECOND_US
-HOUR_US = 60 * MINUTE_US
-DAY_US = 24 * HOUR_US
-WEEK_US = 7 * DAY_US
 MAX_DURATION_US = MAX_DURATION_DAYS * DAY_US

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from core.clock import MAX_INSTANT_US, MIN_INSTANT_US
+from core.clock import MAX_INSTANT_US, MIN_INSTANT_US, SECOND_US
 from core.query.ast import (
     Absolute,
     AttributeOperand,
@@ -21,7 +21,7 @@ from core.query.ast import (
     Period,
     Window,
 )
-from core.query.limits import MAX_DURATION_DAYS, MAX_DURATION_US, MAX_OPERANDS, MAX_STRING, SECOND_US
+from core.query.limits import MAX_DURATION_DAYS, MAX_DURATION_US, MAX_OPERANDS, MAX_STRING
 from core.query.problems import SHAPE, TOO_LARGE, VALUE, WINDOW, problem
 from core.query.words import RELATIONS
 from core.schema import MAX_DECIMAL_UNITS, MAX_INTEGER, MIN_INTEGER, DecimalUnits, Instant, Scalar

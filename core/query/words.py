@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US, WEEK_US
 from core.query.ast import Compare, Function, MessageVerb, Period
 from core.query.lexer import BARE_NAME
-from core.query.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US, WEEK_US
 
 RELATIONS: Mapping[str, Compare] = {
     "=": Compare.EQ,

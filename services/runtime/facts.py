@@ -217,8 +217,12 @@ def contact_fact_to_proto(fact: ContactFact) -> facts_pb2.ContactFact:
             return facts_pb2.ContactFact(
                 contact=fact.contact,
                 occurred_at_us=fact.occurred_at_us,
+                imported=fact.imported,
                 before_event=fact.before_event,
-                state=facts_pb2.ContactState(key=fact.key, known=fact.known, reachable=fact.reachable),
+                item=fact.item,
+                state=facts_pb2.ContactState(
+                    key=fact.key, known=fact.known, reachable=fact.reachable, told_at_us=fact.told_at_us or 0
+                ),
             )
         case AttributeWrite():
             return facts_pb2.ContactFact(
@@ -226,6 +230,7 @@ def contact_fact_to_proto(fact: ContactFact) -> facts_pb2.ContactFact:
                 occurred_at_us=fact.occurred_at_us,
                 imported=fact.imported,
                 before_event=fact.before_event,
+                item=fact.item,
                 attribute=facts_pb2.AttributeWrite(name=fact.name, value=value_to_proto(fact.value)),
             )
         case ListChange():
@@ -234,15 +239,19 @@ def contact_fact_to_proto(fact: ContactFact) -> facts_pb2.ContactFact:
                 occurred_at_us=fact.occurred_at_us,
                 imported=fact.imported,
                 before_event=fact.before_event,
+                item=fact.item,
                 list=facts_pb2.ListMove(list=fact.list_name, member=fact.member),
             )
         case Merge():
             return facts_pb2.ContactFact(
-                contact=fact.survivor, before_event=fact.before_event, merge=facts_pb2.Merge(loser=fact.loser)
+                contact=fact.survivor,
+                before_event=fact.before_event,
+                item=fact.item,
+                merge=facts_pb2.Merge(loser=fact.loser),
             )
         case Erasure():
             return facts_pb2.ContactFact(
-                contact=fact.contact, before_event=fact.before_event, erasure=facts_pb2.Erasure()
+                contact=fact.contact, before_event=fact.before_event, item=fact.item, erasure=facts_pb2.Erasure()
             )
         case ProductState():
             return facts_pb2.ContactFact(
@@ -260,18 +269,28 @@ def contact_fact_from_proto(m: facts_pb2.ContactFact) -> ContactFact:
     """The change as core sees it. Raises INVALID / UNKNOWN_FACT for a kind this version does not know."""
     match m.WhichOneof("fact"):
         case "state":
+            state = m.state
             return ContactState(
-                m.contact, m.state.key, m.state.known, m.state.reachable, m.occurred_at_us, m.before_event
+                m.contact,
+                state.key,
+                state.known,
+                state.reachable,
+                m.occurred_at_us,
+                m.before_event,
+                m.imported,
+                state.told_at_us or None,
+                m.item,
             )
         case "attribute":
-            value = value_from_proto(m.attribute.value)
-            return AttributeWrite(m.contact, m.attribute.name, value, m.occurred_at_us, m.imported, m.before_event)
+            value, name = value_from_proto(m.attribute.value), m.attribute.name
+            return AttributeWrite(m.contact, name, value, m.occurred_at_us, m.imported, m.before_event, m.item)
         case "list":
-            return ListChange(m.contact, m.list.list, m.list.member, m.occurred_at_us, m.imported, m.before_event)
+            move = m.list
+            return ListChange(m.contact, move.list, move.member, m.occurred_at_us, m.imported, m.before_event, m.item)
         case "merge":
-            return Merge(m.contact, m.merge.loser, m.before_event)
+            return Merge(m.contact, m.merge.loser, m.before_event, m.item)
         case "erasure":
-            return Erasure(m.contact, m.before_event)
+            return Erasure(m.contact, m.before_event, m.item)
         case "product":
             fields = {} if m.product.deleted else _object_from_proto(facts_pb2.Object(fields=m.product.fields))
             return ProductState(m.product.product_id, fields, m.occurred_at_us, m.before_event)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from core.clock import DAY_US, HOUR_US
 from core.query.ast import Zone
 from core.query.bind import bind
 from core.query.edges import Edges, edges
-from core.query.limits import DAY_US, HOUR_US
 from core.query.parse import parse
 from core.query.touches import Touches, touches
 from tests.golden.query.workspace import WORKSPACE

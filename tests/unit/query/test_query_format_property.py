@@ -9,7 +9,7 @@ from typing import TypeVar
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.clock import MAX_INSTANT_US, MIN_INSTANT_US
+from core.clock import MAX_INSTANT_US, MIN_INSTANT_US, SECOND_US
 from core.errors import CdpError
 from core.query.ast import (
     Absolute,
@@ -44,7 +44,7 @@ from core.query.ast import (
     Zone,
 )
 from core.query.format import format_rule
-from core.query.limits import MAX_DURATION_US, SECOND_US
+from core.query.limits import MAX_DURATION_US
 from core.query.parse import parse
 from core.schema import MAX_DECIMAL_UNITS, MAX_INTEGER, MIN_INTEGER, DecimalUnits, Instant
 

@@ -591,10 +591,13 @@ class ContactFact(_message.Message):
     MERGE_FIELD_NUMBER: _builtins.int
     ERASURE_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
     contact: _builtins.int
     occurred_at_us: _builtins.int
     imported: _builtins.bool
     before_event: _builtins.int
+    item: _builtins.int
+    """The accepted item that it came of, by number within the batch; -1: of the event at `before_event`."""
     @_builtins.property
     def state(self) -> Global___ContactState: ...
     @_builtins.property
@@ -620,10 +623,11 @@ class ContactFact(_message.Message):
         merge: Global___Merge | None = ...,
         erasure: Global___Erasure | None = ...,
         product: Global___Product | None = ...,
+        item: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "erasure", b"erasure", "fact", b"fact", "list", b"list", "merge", b"merge", "product", b"product", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "before_event", b"before_event", "contact", b"contact", "erasure", b"erasure", "fact", b"fact", "imported", b"imported", "list", b"list", "merge", b"merge", "occurred_at_us", b"occurred_at_us", "product", b"product", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "before_event", b"before_event", "contact", b"contact", "erasure", b"erasure", "fact", b"fact", "imported", b"imported", "item", b"item", "list", b"list", "merge", b"merge", "occurred_at_us", b"occurred_at_us", "product", b"product", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["state", "attribute", "list", "merge", "erasure", "product"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
@@ -635,9 +639,12 @@ Global___ContactFact: _TypeAlias = ContactFact  # noqa: Y015
 class ContactState(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    TOLD_AT_US_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     KNOWN_FIELD_NUMBER: _builtins.int
     REACHABLE_FIELD_NUMBER: _builtins.int
+    told_at_us: _builtins.int
+    """The instant of the fact that changed the state; 0: the contact's first."""
     key: _builtins.str
     known: _builtins.bool
     reachable: _builtins.int
@@ -645,13 +652,14 @@ class ContactState(_message.Message):
     def __init__(
         self,
         *,
+        told_at_us: _builtins.int = ...,
         key: _builtins.str = ...,
         known: _builtins.bool = ...,
         reachable: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "known", b"known", "reachable", b"reachable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "known", b"known", "reachable", b"reachable", "told_at_us", b"told_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

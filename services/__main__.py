@@ -72,6 +72,8 @@ async def development_key(host: Host, zone: str = "UTC") -> str | None:
 
 
 def _say_where(settings: Settings, host: Host, secret: str | None) -> None:
+    if settings.log_format == "json":
+        return  # the log says where it listens, and nobody reads this
     print(f"ready: {', '.join(settings.roles)}")
     print(f"  gRPC     {host.runtime.owner}")
     print(f"  HTTP     http://{settings.http_host}:{host.http_port}   (/metrics, /healthz)")

@@ -99,6 +99,14 @@ def refuse(delivery: Delivery, reason: str, detail: str, now_us: int) -> Deliver
     return _final(delivery, State.REFUSED, reason, detail, now_us)
 
 
+def postpone(delivery: Delivery, reason: str, now_us: int) -> Delivery:
+    """Reserved again and due at once, because the provider was surely not called; the attempt does not count."""
+    _expect(delivery, State.SENDING)
+    return replace(
+        delivery, state=State.RESERVED, due_at_us=now_us, attempts=delivery.attempts - 1, address="", reason=reason
+    )
+
+
 def settle(delivery: Delivery, outcome: Outcome, transactional: bool, now_us: int) -> Delivery:
     """What `outcome` of the call makes of a message in `sending`.
 

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
-from core.clock import MAX_INSTANT_US, MIN_INSTANT_US
+from core.clock import MAX_INSTANT_US, MIN_INSTANT_US, MINUTE_US
 from core.schema import MAX_DECIMAL_UNITS, MAX_INTEGER, MIN_INTEGER, DecimalUnits, Instant
 
 BAD_TEXT = "BAD_TEXT"
@@ -156,7 +156,7 @@ def instant_from_text(text: str) -> Instant | Bad:
         if hours > 23 or minutes > 59:
             return Bad(BAD_TIME, "has no such offset from UTC")
         offset_minutes = (hours * 60 + minutes) * (-1 if zone[0] == "-" else 1)
-    return clean_instant((local - _EPOCH) // _MICROSECOND - offset_minutes * 60_000_000)
+    return clean_instant((local - _EPOCH) // _MICROSECOND - offset_minutes * MINUTE_US)
 
 
 def day_from_text(text: str) -> date | Bad:

@@ -51,8 +51,15 @@ class MembershipChange:
 
 
 def is_fresh(plan: Plan, occurred_at_us: int, recorded_at_us: int) -> bool:
-    """Whether a fact was young enough when the log accepted it; exactly the greatest age still is."""
-    return recorded_at_us - occurred_at_us <= plan.definition.max_age_us
+    """Whether a fact was of now when the log accepted it: at most the greatest age old, and dated ahead by at most as
+    much (a sender's clock that is fast)."""
+    return abs(recorded_at_us - occurred_at_us) <= plan.definition.max_age_us
+
+
+def instant_of(event: Event, recorded_at_us: int) -> int:
+    """When an event happened at the latest: one that is dated ahead happened before it was received. What follows it
+    is dated by other clocks, and would else seem to come before it."""
+    return min(event.occurred_at_us, event.received_at_us, recorded_at_us)
 
 
 def is_live(flags: int) -> bool:
@@ -63,18 +70,19 @@ def is_live(flags: int) -> bool:
 def started_by_event(
     plan: Plan, event: Event, contact: int, recorded_at_us: int, zone: str, upstream_position: int
 ) -> Occurrence | None:
-    """What `event` starts, or None: another type, filtered out, imported, by a machine, or too old."""
+    """What `event` starts, or None: another type, filtered out, imported, by a machine, too old, or too far ahead."""
     if event.type != plan.event_type or not is_live(event.flags):
         return None
     if not is_fresh(plan, event.occurred_at_us, recorded_at_us):
         return None
     if not matches(plan.trigger_filter, event, RowContext(recorded_at_us, zone, plan.definition.values)):
         return None
-    return Occurrence(event.id, event.occurred_at_us, contact, scalars(event), event.items, upstream_position)
+    at_us = instant_of(event, recorded_at_us)
+    return Occurrence(event.id, at_us, contact, scalars(event), event.items, upstream_position)
 
 
 def started_by_membership(plan: Plan, change: MembershipChange) -> Occurrence | None:
-    """What a change of membership starts, or None: another segment or direction, another cause, or too old."""
+    """What a change of membership starts, or None: another segment, direction or cause, too old, or too far ahead."""
     trigger = plan.definition.trigger
     if not isinstance(trigger, SegmentTrigger) or trigger.segment != change.segment:
         return None
@@ -83,7 +91,8 @@ def started_by_membership(plan: Plan, change: MembershipChange) -> Occurrence | 
     if not is_fresh(plan, change.effective_at_us, change.recorded_at_us):
         return None
     trigger_id = f"{change.segment}@{change.record}:{'entered' if change.entered else 'left'}"
-    return Occurrence(trigger_id, change.effective_at_us, change.contact, {SEGMENT_VALUE: change.segment})
+    at_us = min(change.effective_at_us, change.recorded_at_us)
+    return Occurrence(trigger_id, at_us, change.contact, {SEGMENT_VALUE: change.segment})
 
 
 def scalars(event: Event) -> dict[str, Scalar]:

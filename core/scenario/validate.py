@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.clock import DAY_US
 from core.errors import CdpError, Violation, invalid
 from core.events.facts import CHANNELS
 from core.query.ast import FilterTree, Parameter
@@ -27,7 +28,7 @@ from core.scenario.trigger import SEGMENT_VALUE
 MAX_BLOCKS = 200
 MAX_NAME_CHARACTERS = 200
 #: The longest wait: ten years.
-MAX_WAIT_US = 3_653 * 86_400_000_000
+MAX_WAIT_US = 3_653 * DAY_US
 
 
 def plan_of(name: str, version: int, definition: Definition) -> Plan:

@@ -101,19 +101,22 @@ class Standing:
         old = before or ContactSet.empty()
         return BulkChange(saved.name, saved.version, after - old, old - after, recorded_at_us, cause)
 
-    def remove(self, name: str, version: int, recorded_at_us: int) -> list[Change]:
-        """Forget a segment: everyone leaves by EDIT. Unknown names change nothing."""
+    def remove(self, name: str, version: int, dependents: Iterable[Saved], recorded_at_us: int) -> list[Change]:
+        """Forget a segment (it is deleted, or has parameters now): everyone leaves by EDIT, and those that refer to it
+        change by EDIT. An unknown name changes its dependents only."""
         changes = self.advance(recorded_at_us)
         members = self._members.pop(name, None)
         self._saved.pop(name, None)
         self._counts.pop(name, None)
         if members is not None:
             changes.append(BulkChange(name, version, ContactSet.empty(), members, recorded_at_us, Cause.EDIT))
-        return changes
+        return [*changes, *self._replaced(dependents, recorded_at_us)]
 
     def apply(self, batch: FactBatch) -> list[Change]:
-        """Fold one entry of unification's log. Where time was already let pass beyond the entry, its changes are
-        recorded at that time: the order of records never runs back."""
+        """Fold one entry of unification's log: every boundary of time up to its instant, each a step of its own, then
+        its facts. (Joining a boundary at that very instant with the facts would make records depend on batching.)
+        Where time was already let pass beyond the entry, its changes are recorded at that time: the order of records
+        never runs back."""
         changes = self.advance(batch.recorded_at_us)
         empty = len(batch.events) == 0 and not batch.facts  # all were duplicates: only the position moves
         if empty or not self._saved:
@@ -132,7 +135,7 @@ class Standing:
                 continue
             before_root = self._index.root()
             self._index.apply(events, facts, batch.position)
-            yield from self._after_wave(wave, events.strings, events.types, before_root, self._clock_us)
+            yield from self._after_wave(wave, events.strings, events.types, before_root)
 
     def _after_wave(
         self,
@@ -140,7 +143,6 @@ class Standing:
         strings: tuple[str, ...],
         types: NDArray[np.uint32],
         before_root: Root,
-        recorded_at_us: int,
     ) -> Iterable[tuple[int, MembershipChange]]:
         root = self._index.root()
         event_types = {strings[code] for code in np.unique(types).tolist()}
@@ -153,7 +155,7 @@ class Standing:
         for name in names:
             for contact, entered in self._swap(name, root, candidates, cache):
                 step = wave.steps[contact]
-                yield step.order, self._record(name, contact, entered, step, recorded_at_us)
+                yield step.order, self._record(name, contact, entered, step, self._clock_us)
 
     def _record(self, name: str, contact: int, entered: bool, step: Step, recorded_at_us: int) -> MembershipChange:
         return MembershipChange(

@@ -1,10 +1,8 @@
 """Cutting an entry of the log into waves: at most one step per contact, so that batching never shows.
 
-A step is what one accepted item said of one contact. Unification tells an item as: merges, the contact's state if it
-changed, its writes (all of one instant), then the item's event if it is one; so a state begins a step unless a merge
-of the same item has, writes of another instant begin one, and an event joins what was told of it. Steps of one contact
-keep the order of the log; contacts are independent of each other, so a wave may hold steps of many contacts. A merge
-is a step of both its contacts.
+A step is what one accepted item said of one contact: row facts of one `item` are neighbours, and those that an event
+brought join the event. Steps of one contact keep the order of the log; contacts are independent of each other, so a
+wave may hold steps of many contacts. A merge is a step of both its contacts.
 """
 
 from __future__ import annotations
@@ -16,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.events.columns import IMPORTED, EventColumns
-from core.events.facts import AttributeWrite, ContactFact, ContactState, Erasure, ListChange, Merge, ProductState
+from core.events.facts import (
+    EVENT_ITEM,
+    AttributeWrite,
+    ContactFact,
+    ContactState,
+    Erasure,
+    ListChange,
+    Merge,
+    ProductState,
+)
 from core.segments.changes import Cause
 
 
@@ -48,16 +55,11 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """A step that the next fact may join: whose it is, before which event, the instant of its writes (None: none)."""
+    """The step that the next fact joins if it is of the same contact and item."""
 
     contact: int
     before_event: int
-    instant_us: int | None
-    by_merge: bool
-
-    def takes(self, contact: int, before_event: int, instant_us: int) -> bool:
-        """Whether what stands there belongs to the same item."""
-        return (self.contact, self.before_event) == (contact, before_event) and self.instant_us in (None, instant_us)
+    item: int
 
 
 def waves(columns: EventColumns, facts: Sequence[ContactFact]) -> Iterator[Wave]:
@@ -83,7 +85,7 @@ def waves(columns: EventColumns, facts: Sequence[ContactFact]) -> Iterator[Wave]
         nonlocal opened
         contact = contacts[row]
         cause = Cause.IMPORT if flags[row] & IMPORTED else Cause.EVENT
-        if opened is not None and opened.takes(contact, row, instants[row]):
+        if opened == _Open(contact, row, EVENT_ITEM):
             wave = made[newest[contact]]
             cause = min(wave.steps[contact].cause, cause)
         else:
@@ -91,6 +93,38 @@ def waves(columns: EventColumns, facts: Sequence[ContactFact]) -> Iterator[Wave]
         wave.event_rows.append(row)
         wave.steps[contact] = Step(order, cause, instants[row], columns.ids[row])
         opened = None
+
+    def add_merge(fact: Merge) -> None:
+        nonlocal opened
+        number = newest.get(fact.survivor, -1)
+        here = _Open(fact.survivor, fact.before_event, fact.item)
+        if opened != here or newest.get(fact.loser, -1) >= number:
+            newest[fact.survivor] = newest[fact.loser] = max(number, newest.get(fact.loser, -1))
+            number = newest[fact.survivor] + 1
+            wave_for(fact.survivor)
+        newest[fact.loser] = number
+        wave = made[newest[fact.survivor]]
+        wave.facts.append(fact)
+        for contact in (fact.loser, fact.survivor):
+            wave.steps[contact] = Step(order, Cause.MERGE, -1)
+        opened = here
+
+    def add_row(fact: ContactState | AttributeWrite | ListChange) -> None:
+        nonlocal opened
+        here = _Open(fact.contact, fact.before_event, fact.item)
+        cause = Cause.IMPORT if fact.imported else Cause.EVENT
+        instant_us = fact.occurred_at_us
+        if isinstance(fact, ContactState) and fact.told_at_us is not None:
+            instant_us = fact.told_at_us
+        if opened == here:
+            step = made[newest[fact.contact]].steps[fact.contact]
+            step.cause = min(step.cause, cause)
+            if step.cause is not Cause.MERGE:
+                step.effective_at_us = instant_us
+        else:
+            wave_for(fact.contact).steps[fact.contact] = Step(order, cause, instant_us)
+        made[newest[fact.contact]].facts.append(fact)
+        opened = here
 
     def add_fact(fact: ContactFact) -> None:
         nonlocal floor, opened
@@ -103,34 +137,14 @@ def waves(columns: EventColumns, facts: Sequence[ContactFact]) -> Iterator[Wave]
                 made[floor - 1].facts.append(fact)
                 opened = None
             case Merge():
-                number = max(newest.get(fact.survivor, -1), newest.get(fact.loser, -1))
-                newest[fact.survivor] = newest[fact.loser] = number
-                for contact in (fact.loser, fact.survivor):
-                    wave = wave_for(contact)
-                    wave.steps[contact] = Step(order, Cause.MERGE, -1)
-                wave.facts.append(fact)
-                opened = _Open(fact.survivor, fact.before_event, None, by_merge=True)
+                add_merge(fact)
             case Erasure():
                 wave = wave_for(fact.contact)
                 wave.facts.append(fact)
                 wave.steps[fact.contact] = Step(order, Cause.ERASED, -1)
                 opened = None
-            case ContactState():
-                if opened is None or not (opened.by_merge and opened.takes(fact.contact, fact.before_event, 0)):
-                    wave_for(fact.contact).steps[fact.contact] = Step(order, Cause.EVENT, fact.occurred_at_us)
-                made[newest[fact.contact]].facts.append(fact)
-                opened = _Open(fact.contact, fact.before_event, None, by_merge=False)
-            case AttributeWrite() | ListChange():
-                cause = Cause.IMPORT if fact.imported else Cause.EVENT
-                if opened is not None and opened.takes(fact.contact, fact.before_event, fact.occurred_at_us):
-                    step = made[newest[fact.contact]].steps[fact.contact]
-                    step.cause = min(step.cause, cause)
-                    if step.cause is not Cause.MERGE:
-                        step.effective_at_us = fact.occurred_at_us
-                else:
-                    wave_for(fact.contact).steps[fact.contact] = Step(order, cause, fact.occurred_at_us)
-                made[newest[fact.contact]].facts.append(fact)
-                opened = _Open(fact.contact, fact.before_event, fact.occurred_at_us, by_merge=False)
+            case ContactState() | AttributeWrite() | ListChange():
+                add_row(fact)
 
     following = iter(facts)
     fact = next(following, None)

@@ -17,6 +17,7 @@ from core.errors import CdpError, Code
 from core.eventlog.protocol import EventLog, Fence, Partition
 from services.channel import reports
 from services.channel.convert import message_problem
+from services.channel.profiles import Profiles, contacts_of
 from services.channel.record import Record
 from services.channel.reporter import Reporter
 from services.channel.senders.sender import Sender
@@ -40,6 +41,7 @@ class ChannelShard:
         workspace: Workspace,
         state: ChannelState,
         worker: Worker,
+        profiles: Profiles,
         reporter: Reporter,
         clock: Clock,
         senders: Mapping[str, Sender],
@@ -49,6 +51,7 @@ class ChannelShard:
         self.workspace = workspace
         self.state = state
         self._worker = worker
+        self._profiles = profiles
         self._reporter = reporter
         self._clock = clock
         self._senders = senders
@@ -56,6 +59,7 @@ class ChannelShard:
         self._drain_s = drain_s
         self._taking_over = asyncio.Lock()
         self._changing = asyncio.Lock()
+        self._changes: set[asyncio.Task[None]] = set()
         self._due: list[tuple[int, int, str]] = []  # heap of (due, sequence, message id)
         self._active: dict[str, asyncio.Task[int]] = {}
         self._failure: BaseException | None = None
@@ -78,12 +82,13 @@ class ChannelShard:
     ) -> ChannelShard:
         """Load the state; what was in `sending` is settled first. Raises the log's errors."""
         state = await ChannelState.load(log, partition, fence, clock)
-        worker = Worker(workspace, state, clock, stubs, senders, tracking)
+        profiles = Profiles(workspace.id, stubs)
+        worker = Worker(workspace, state, clock, profiles, senders, tracking)
         reporter = Reporter(workspace.id, state, stubs)
-        return ChannelShard(workspace, state, worker, reporter, clock, senders, tick_s, drain_s)
+        return ChannelShard(workspace, state, worker, profiles, reporter, clock, senders, tick_s, drain_s)
 
     async def run(self) -> None:
-        """Send and tell until cancelled; then finish the calls under way, for the drain time at most."""
+        """Send and tell until cancelled; then finish the calls and changes under way, for the drain time at most."""
         dispatcher = asyncio.create_task(self._dispatch())
         reporter = asyncio.create_task(self._reporter.run())
         try:
@@ -92,9 +97,10 @@ class ChannelShard:
                 task.result()
         finally:
             dispatcher.cancel()
-            if self._active:
-                await asyncio.wait(self._active.values(), timeout=self._drain_s)
-            rest: list[asyncio.Task[Any]] = [dispatcher, reporter, *self._active.values()]
+            under_way: list[asyncio.Task[Any]] = [*self._active.values(), *self._changes]
+            if under_way:
+                await asyncio.wait(under_way, timeout=self._drain_s)
+            rest = [dispatcher, reporter, *under_way]
             for unfinished in rest:
                 unfinished.cancel()
             await asyncio.wait(rest)
@@ -142,9 +148,16 @@ class ChannelShard:
         return results
 
     async def exclusively(self, change: Callable[[], Awaitable[None]]) -> None:
-        """Run a change of definitions with no other one between its decision and its commit."""
-        async with self._changing:
-            await change()
+        """Run a change of definitions with no other one between its decision and its commit. A caller that is
+        cancelled stops waiting only: a commit under way is shown in memory all the same."""
+        task = asyncio.create_task(self._change(change))
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._change_left)
+            raise
 
     async def tell(self, items: Sequence[ingest_pb2.BatchItem]) -> None:
         """Make reports durable; ingest hears of them as soon as it can."""
@@ -153,17 +166,33 @@ class ChannelShard:
 
     async def unsubscribe(self, record: Record) -> None:
         """Suppress the person on the message's channel. When this returns, the suppression is durable, no marketing
-        on the channel begins any more, and none that had begun is still under way."""
+        on the channel begins any more, and none that had begun is still under way.
+
+        The person may have been merged since: the suppression holds for the survivor as well. Raises UNAVAILABLE when
+        the profile cannot be asked or the log is away; what is durable by then holds, and the same call completes it.
+        """
         now_us = self._clock.now_us()
         message = record.message
         keys = suppression_keys(
-            message.channel, message.contact, record.delivery.address, self._senders[message.channel].personal
+            message.channel, (message.contact,), (record.delivery.address,), self._senders[message.channel].personal
         )
         held = Suppression(SuppressionCause.UNSUBSCRIBED, now_us)
         told = [reports.consent(record, "denied", now_us), reports.unsubscribed(record, now_us)]
         await self.state.put([], reports=told, suppressions=[(key, held) for key in keys])
         self._reporter.wake()
-        await self._worker.calls_ended(message.contact)
+        profile = await self._profiles.of(record)
+        more = [key for key in self._worker.keys(record, profile) if key not in keys]
+        await self.state.put([], suppressions=[(key, held) for key in more])
+        await self._worker.calls_ended(contacts_of(record, profile))
+
+    async def _change(self, change: Callable[[], Awaitable[None]]) -> None:
+        async with self._changing:
+            await change()
+
+    def _change_left(self, task: asyncio.Task[None]) -> None:
+        """Tell of the failure of a change whose caller is gone."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.error("change failed, its caller is gone", workspace=self.workspace.id, reason=str(error))
 
     async def _dispatch(self) -> None:
         while True:

@@ -108,7 +108,8 @@ class ChannelState:
             self.reports.pop(key, None)
 
     async def save(self, definitions: Definitions, change: DefinitionChange) -> None:
-        """Commit a change of a template or of the settings."""
+        """Commit a change of a template or of the settings. Not to be cancelled between its commit and its end, see
+        ChannelShard.exclusively."""
         await self._commit(change.writes)
         definitions.applied(change)
         self.settings = self._saved_settings()
@@ -150,9 +151,10 @@ class ChannelState:
         await self._log.commit(self._partition, self._fence, Commit(None, None, (), writes, self._clock.now_us()))
 
 
-def suppression_keys(channel: str, contact: int, address: str, personal: bool) -> list[bytes]:
-    """Under which keys a suppression holds: the contact, and the address where it belongs to one person."""
-    keys = [f"contact/{channel}/{contact}".encode()]
-    if personal and address:
-        keys.append(f"address/{channel}/{address.lower()}".encode())
-    return keys
+def suppression_keys(channel: str, contacts: Iterable[int], addresses: Iterable[str], personal: bool) -> list[bytes]:
+    """Under which keys a suppression holds: the contacts that a person has been, and the addresses where they belong
+    to one person. An empty address has no key; every key stands once."""
+    keys = {f"contact/{channel}/{contact}".encode(): None for contact in contacts}
+    if personal:
+        keys |= {f"address/{channel}/{address.lower()}".encode(): None for address in addresses if address}
+    return list(keys)

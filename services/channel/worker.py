@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-
-import grpc
 
 from cdp.channel.v1 import channel_pb2
 from cdp.profile.v1 import profile_pb2
@@ -21,23 +19,21 @@ from core.delivery.decision import (
     SuppressionCause,
     decide,
 )
-from core.delivery.outbox import Outcome, Rejected, State, Unknown, begin, refuse, settle
-from core.errors import CdpError, Code, invalid, unavailable
+from core.delivery.outbox import Outcome, Rejected, State, Unknown, begin, postpone, refuse, settle
+from core.errors import CdpError, Code, invalid
 from services.channel import reports
 from services.channel.convert import template_from_proto
+from services.channel.profiles import Profiles, contacts_of
 from services.channel.record import Record
 from services.channel.render import CompiledTemplate, TrackedLinks
 from services.channel.senders.sender import Envelope, Prepared, Sender
 from services.channel.state import ChannelState, suppression_keys
 from services.channel.values import template_values
 from services.runtime.caller import Workspace
-from services.runtime.errors import from_rpc
 from services.runtime.failpoints import failpoint
-from services.runtime.stubs import Stubs
 from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
-_PROFILE_TIMEOUT_S = 15.0
 _LOG_PAUSE_S = 0.2
 _COMPILED_TEMPLATES = 256
 _BUILDING_THREADS = 2
@@ -59,28 +55,28 @@ class Worker:
         workspace: Workspace,
         state: ChannelState,
         clock: Clock,
-        stubs: Stubs,
+        profiles: Profiles,
         senders: Mapping[str, Sender],
         tracking: Tracking,
     ) -> None:
         self._workspace = workspace
         self._state = state
         self._clock = clock
-        self._stubs = stubs
+        self._profiles = profiles
         self._senders = senders
         self._tracking = tracking
         self._compiled: dict[tuple[str, int], CompiledTemplate] = {}
         # Few threads: they take turns with the event loop for the interpreter.
         self._building = asyncio.Semaphore(_BUILDING_THREADS)
-        self._calls: dict[str, tuple[int, asyncio.Future[None]]] = {}
+        self._calls: dict[str, tuple[frozenset[int], asyncio.Future[None]]] = {}
 
     async def deliver(self, record: Record) -> None:
         """Take a reserved message one step: refused, called and settled, or still reserved for later.
 
-        Raises UNAVAILABLE when the profile could not be asked; the message then stays as it is. Other errors of the
+        Raises UNAVAILABLE when the profile could not be asked; the message is then still reserved. Other errors of the
         log mean that the workspace is not ours any more.
         """
-        profile = await self._profile(record)
+        profile = await self._profiles.of(record)
         record = replace(record, contact_key=profile.key or record.contact_key)
         answer = self._decide(record, profile)
         if isinstance(answer, Refuse):
@@ -96,23 +92,39 @@ class Worker:
         record = record.moved(begin(record.delivery, answer.address))
         await self._surely(lambda: self._state.put([record], links=prepared.links))
         failpoint("channel.sending")
-        # The state, an unsubscribe or a switch may have changed while we rendered and committed: ask again, and let
+        # The profile, an unsubscribe or a switch may have changed while we rendered and committed: ask again, and let
         # nothing come between this answer and the call.
+        try:
+            profile = await self._profiles.of(record)
+        except CdpError as error:
+            await self._postpone(record, error.reason)
+            raise
         answer = self._decide(record, profile)
         if isinstance(answer, Refuse):
             await self._refuse(record, answer.reason, "")
-            return
-        await self._call(record, prepared)
+        elif answer.address != record.delivery.address:
+            await self._postpone(record, "ADDRESS_CHANGED")
+        else:
+            await self._call(record, prepared, contacts_of(record, profile))
 
-    async def calls_ended(self, contact: int) -> None:
-        """Return when no provider call to `contact` that has begun before is still under way."""
-        under_way = [future for number, future in self._calls.values() if number == contact]
+    async def calls_ended(self, contacts: Collection[int]) -> None:
+        """Return when no provider call to any of `contacts` that has begun before is still under way."""
+        under_way = [future for called, future in self._calls.values() if not called.isdisjoint(contacts)]
         if under_way:
             await asyncio.wait(under_way)
 
-    async def _call(self, record: Record, prepared: Prepared) -> None:
+    def keys(self, record: Record, profile: profile_pb2.Profile) -> list[bytes]:
+        """Under which keys a suppression of the person on the message's channel holds, known by this profile."""
+        message = record.message
+        sender = self._senders[message.channel]
+        address = sender.address(profile, self._state.settings) if profile.key else None
+        return suppression_keys(
+            message.channel, sorted(contacts_of(record, profile)), (address or "",), sender.personal
+        )
+
+    async def _call(self, record: Record, prepared: Prepared, contacts: frozenset[int]) -> None:
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._calls[record.id] = (record.message.contact, ended)
+        self._calls[record.id] = (contacts, ended)
         outcome: Outcome
         try:
             outcome = await self._senders[record.message.channel].send(prepared)
@@ -141,11 +153,8 @@ class Worker:
 
     def _address_keys(self, record: Record) -> list[bytes]:
         """The address alone: a new address of the same person is another matter."""
-        return self._keys(record, record.delivery.address)[1:]
-
-    def _keys(self, record: Record, address: str) -> list[bytes]:
-        message = record.message
-        return suppression_keys(message.channel, message.contact, address, self._senders[message.channel].personal)
+        channel = record.message.channel
+        return suppression_keys(channel, (), (record.delivery.address,), self._senders[channel].personal)
 
     def _decide(self, record: Record, profile: profile_pb2.Profile) -> Deliver | Refuse:
         message = record.message
@@ -157,8 +166,7 @@ class Worker:
                 self._senders[message.channel].address(profile, settings),
                 None if told is None else Consent(told.state, told.occurred_at_us),
             )
-        address = (recipient.address if recipient is not None else None) or ""
-        held = self._state.suppressions(self._keys(record, address))
+        held = self._state.suppressions(self.keys(record, profile))
         return decide(record.kind, message.channel, recipient, held, settings.brakes)
 
     async def _prepare(self, record: Record, profile: profile_pb2.Profile, address: str) -> Prepared:
@@ -209,20 +217,9 @@ class Worker:
             lambda index: url("c", index), url("o", links.OPEN_INDEX), url("u", links.UNSUBSCRIBE_INDEX)
         )
 
-    async def _profile(self, record: Record) -> profile_pb2.Profile:
-        message = record.message
-        try:
-            answer = await self._stubs.profile().BatchGet(
-                profile_pb2.BatchGetRequest(
-                    contacts=[message.contact], min_upstream_position=message.min_upstream_position
-                ),
-                metadata=self._stubs.internal_metadata(self._workspace.id),
-                timeout=_PROFILE_TIMEOUT_S,
-            )
-        except grpc.aio.AioRpcError as error:
-            failure = from_rpc(error)
-            raise unavailable("PROFILE_UNAVAILABLE", f"{failure.reason}: {failure.message}") from error
-        return answer.profiles[0]
+    async def _postpone(self, record: Record, reason: str) -> None:
+        postponed = record.moved(postpone(record.delivery, reason, self._clock.now_us()))
+        await self._surely(lambda: self._state.put([postponed]))
 
     async def _refuse(self, record: Record, reason: str, detail: str) -> None:
         refused = record.moved(refuse(record.delivery, reason, detail[:500], self._clock.now_us()))

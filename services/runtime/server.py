@@ -54,6 +54,9 @@ class GrpcServer:
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.so_reuseport", 0),
+                # The gate refuses with a reason; grpc's own early refusal of waiting calls is a bare CANCELLED.
+                ("grpc.server.max_pending_requests", 20_000),
+                ("grpc.server.max_pending_requests_hard_limit", 40_000),
             ],
         )
         return self._server.add_insecure_port(f"{settings.grpc_host}:{settings.grpc_port}")

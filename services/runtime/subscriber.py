@@ -54,6 +54,7 @@ class Subscription(Generic[R]):
         after: int,
         open_stream: Callable[[], Call],
         request: Request,
+        epoch: str = "",
     ) -> None:
         self.consumer = consumer
         self.last_position = 0
@@ -62,9 +63,14 @@ class Subscription(Generic[R]):
         self._request = request
         self._position = after
         self._acknowledged = after
-        self._epoch = ""
+        self._epoch = epoch
         self._send = asyncio.Event()
         self._greeted = False
+
+    @property
+    def epoch(self) -> str:
+        """The life of the peer's log that positions belong to; empty before it has spoken."""
+        return self._epoch
 
     def caught_up(self, position: int) -> bool:
         """True when `position` is the end of the peer's log as it last told; False before it has spoken."""
@@ -190,9 +196,9 @@ def subscribe_ingest(
 
 
 def subscribe_profile(
-    runtime: Runtime, workspace_id: str, consumer: str, after: int
+    runtime: Runtime, workspace_id: str, consumer: str, after: int, epoch: str = ""
 ) -> Subscription[profile_pb2.SubscribeResponse]:
-    """Unification's resolved facts of one workspace after position `after`."""
+    """Unification's resolved facts of one workspace after position `after` of the log's life `epoch` (empty: any)."""
     metadata = runtime.stubs.internal_metadata(workspace_id)
     return Subscription(
         workspace_id,
@@ -200,4 +206,5 @@ def subscribe_profile(
         after,
         lambda: runtime.stubs.profile().Subscribe(metadata=metadata),
         profile_pb2.SubscribeRequest,
+        epoch,
     )

@@ -18,6 +18,7 @@ from core.scenario.run import Run, State, run_id_of, values_of
 from core.scenario.trigger import (
     MembershipChange,
     Occurrence,
+    instant_of,
     is_live,
     scalars,
     started_by_event,
@@ -76,7 +77,7 @@ class Fold:
                 continue
             event = next(iter(events.take(np.array([row], np.intp)).rows()))
             for run in standing:
-                self._meet(run, event, batch.position, now_us)
+                self._meet(run, event, batch.position, batch.recorded_at_us, now_us)
             concerned |= bool(standing)
             for plan in plans:
                 if batch.recorded_at_us < self._catalogue.since_us(plan.name):
@@ -88,7 +89,7 @@ class Fold:
                     concerned |= self._start(plan, occurrence, batch.position, now_us)
         return concerned
 
-    def _meet(self, run: Run, event: Event, position: int, now_us: int) -> None:
+    def _meet(self, run: Run, event: Event, position: int, recorded_at_us: int, now_us: int) -> None:
         """An event of a contact meets one of its runs."""
         plan = self._catalogue.plan(run.scenario, run.version)
         after, command = run, machine.needed(plan, run)
@@ -96,7 +97,7 @@ class Fold:
             brought = scalars(event)
             values = values_of(run.run_id, run.trigger_id, run.trigger_at_us, brought, plan.definition.values)
             if key_of(plan, values) == run.key:
-                newer = Refreshed(event.occurred_at_us, brought, event.items)
+                newer = Refreshed(instant_of(event, recorded_at_us), brought, event.items)
                 after, command = machine.step(plan, after, newer, now_us)
         names_it = plan.exit_text is not None and plan.exit_text.concerned_by(event.type)
         if names_it and not event.flags & MACHINE and after.state is not State.ENDED:
@@ -105,8 +106,11 @@ class Fold:
             self._keep(after, command)
 
     def _start(self, plan: Plan, occurrence: Occurrence, position: int, now_us: int) -> bool:
+        owner = self._runs.people.owner(occurrence.contact)
+        if owner is None:
+            return False
         values = values_of("", occurrence.id, occurrence.at_us, occurrence.values, plan.definition.values)
-        entry = (plan.name, occurrence.contact, key_of(plan, values))
+        entry = (plan.name, owner, key_of(plan, values))
         if not may_start(plan.definition.reentry, self._runs.running(entry), self._runs.finished(entry)):
             return False
         if self._runs.is_known(run_id_of(plan.name, plan.version, occurrence.contact, occurrence.id)):
@@ -114,6 +118,10 @@ class Fold:
         run, command = machine.start(plan, occurrence, now_us)
         if self._runs.is_known(run.run_id):
             return False  # an earlier run ended for the same missing value
+        if owner != run.contact:
+            # Its id is that of the contact it happened to: read again after a merge, it is known.
+            run = replace(run, contact=owner)
+            command = machine.needed(plan, run)
         if plan.exit_text is not None and run.state is not State.ENDED:
             run, command = machine.step(plan, run, machine.Event(position), now_us)
         self._keep(run, command)
@@ -121,6 +129,7 @@ class Fold:
 
     def _merge(self, merge: Merge, position: int, now_us: int) -> bool:
         """The loser's runs go on as the survivor's; of two that are about the same, the one that started first."""
+        self._runs.people.merged(merge.loser, merge.survivor)
         moved = self._runs.of_contact(merge.loser)
         staying = self._runs.of_contact(merge.survivor)
         for run in moved:
@@ -145,5 +154,6 @@ class Fold:
             self._keep(*machine.step(plan, run, machine.Event(position), now_us))
 
     def _erase(self, erasure: Erasure) -> bool:
+        self._runs.people.erased(erasure.contact)
         self._forget(self._runs.erase(erasure.contact))
         return True

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from core.eventlog.protocol import EventLog, Partition, TableWrite
 from core.scenario.run import Run, State
 from services.scenario.codec import EndedRow, decode_ended, decode_run, encode_ended, encode_run
+from services.scenario.people import People
 
 RUNS, ENDED, ENDED_INDEX = "runs", "ended", "ended_index"
 
@@ -37,9 +38,10 @@ class _Changes:
 
 
 class Runs:
-    """Runs by id, by contact and by what they are about."""
+    """Runs by id, by contact and by what they are about. `people` says whose facts of merged contacts are."""
 
-    def __init__(self) -> None:
+    def __init__(self, people: People | None = None) -> None:
+        self.people = people or People()
         self.active: dict[str, Run] = {}
         self._ended: dict[str, EndedRow] = {}
         self._of_contact: defaultdict[int, set[str]] = defaultdict(set)
@@ -51,7 +53,7 @@ class Runs:
     @staticmethod
     async def load(log: EventLog, partition: Partition) -> Runs:
         """Read what is stored."""
-        self = Runs()
+        self = Runs(await People.load(log, partition))
         async for _, stored in log.scan(partition, RUNS):
             self._add(decode_run(stored))
         async for key, stored in log.scan(partition, ENDED_INDEX):
@@ -117,7 +119,8 @@ class Runs:
     def drain(self) -> tuple[TableWrite, ...]:
         """What changed since the last call, as writes; commit them."""
         changes, self._changes = self._changes, defaultdict(_Changes)
-        return tuple(TableWrite(table, change.put, tuple(change.delete)) for table, change in changes.items())
+        writes = [TableWrite(table, change.put, tuple(change.delete)) for table, change in changes.items()]
+        return (*writes, *self.people.drain())
 
     def page(
         self, scenario: str, contact: int | None, size: int, before: tuple[int, str] | None

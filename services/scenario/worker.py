@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 from cdp.profile.v1 import profile_pb2
 from cdp.scenario.v1 import scenario_pb2
 from cdp.segment.v1 import segment_pb2
-from core.errors import CdpError
+from core.errors import CdpError, unavailable
 from core.eventlog.protocol import Fence, Partition, TableWrite
 from core.events.facts import FactBatch
 from core.scenario.validate import plan_of
@@ -61,6 +61,8 @@ class ScenarioShard:
         self._segments_wanted = asyncio.Event()
         self._running = False
         self._caught_up = False
+        self._defining: set[asyncio.Task[Stored]] = set()
+        self._undecided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._feed = subscribe_profile(runtime, workspace.id, CONSUMER, seen.profile_position)
 
     @staticmethod
@@ -76,11 +78,14 @@ class ScenarioShard:
     async def run(self) -> None:
         """Follow the profile log and the memberships, and let timers fire. Ends by an exception or cancellation."""
         self._running = True
-        await _until_first_failure(self._follow_profiles(), self._follow_memberships(), self._follow_clock())
+        await _until_first_failure(
+            self._follow_profiles(), self._follow_memberships(), self._follow_clock(), self._follow_definitions()
+        )
 
     async def close(self) -> None:
-        """Nothing is held open beyond `run`."""
+        """Let the definitions that are being saved become durable. Nothing else is held open beyond `run`."""
         self._running = False
+        await asyncio.gather(*self._defining, return_exceptions=True)
 
     def ready(self) -> bool:
         """What unification had told when this shard began is folded; timers fire from then on."""
@@ -109,25 +114,50 @@ class ScenarioShard:
         kept.CopyFrom(message)
         kept.ClearField("revision")
         payload = kept.SerializeToString(deterministic=True)
-        async with self._journal.changing:
-            now_us = self._journal.now_us()
-            change = self.catalogue.definitions.save(name, payload, etag, actor, now_us, request_id)
-            return await self._define(change)
+        definitions = self.catalogue.definitions
+        return await self._define(
+            lambda: (
+                definitions.answered(name, request_id)
+                or definitions.save(name, payload, etag, actor, self._journal.now_us(), request_id)
+            )
+        )
 
     async def delete(self, name: str, etag: str, actor: str) -> Stored:
         """Delete a scenario: its runs end before their next step."""
-        async with self._journal.changing:
-            change = self.catalogue.definitions.delete(name, etag, actor, self._journal.now_us())
-            return await self._define(change)
+        definitions, journal = self.catalogue.definitions, self._journal
+        return await self._define(lambda: definitions.delete(name, etag, actor, journal.now_us()))
 
-    async def _define(self, change: DefinitionChange) -> Stored:
-        await self._journal.commit(change.writes)
-        self.catalogue.applied(change)
-        self._driver.release(change.stored.revision.name)
-        if self.catalogue.watches_segments:
-            self._segments_wanted.set()
-        self._wake.set()
-        return change.stored
+    async def _define(self, decide: Callable[[], DefinitionChange | Stored]) -> Stored:
+        """Decide, make durable and take over as one: a caller who hangs up stops none of it."""
+        task = asyncio.create_task(self._commit_definition(decide))
+        self._defining.add(task)
+        task.add_done_callback(self._defining.discard)
+        return await asyncio.shield(task)
+
+    async def _commit_definition(self, decide: Callable[[], DefinitionChange | Stored]) -> Stored:
+        async with self._journal.changing:
+            if self._undecided.done():
+                raise unavailable("NOT_READY", "the scenarios of this workspace are being opened again")
+            change = decide()
+            if isinstance(change, Stored):
+                return change  # the same request was answered meanwhile
+            try:
+                await self._journal.commit(change.writes)
+            except Exception as error:
+                # It may be durable all the same: nothing may be decided on what memory has now.
+                if not self._undecided.done():
+                    self._undecided.set_exception(error)
+                raise
+            self.catalogue.applied(change)
+            self._driver.release(change.stored.revision.name)
+            if self.catalogue.watches_segments:
+                self._segments_wanted.set()
+            self._wake.set()
+            return change.stored
+
+    async def _follow_definitions(self) -> None:
+        """Raise when a commit of a definition failed: the shard ends, and is opened again on what is stored."""
+        await self._undecided
 
     # --- facts in -------------------------------------------------------------------------------------------------
 

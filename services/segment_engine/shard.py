@@ -8,8 +8,9 @@ A commit that fails ends the shard; it is opened again from the last snapshot an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from cdp.profile.v1 import profile_pb2
 from core.clock import Clock
@@ -26,10 +27,12 @@ from services.runtime.facts import fact_batch_from_proto
 from services.runtime.failpoints import failpoint
 from services.runtime.roles import Role
 from services.runtime.subscriber import subscribe_profile
+from services.runtime.telemetry import get_logger
 from services.segment_engine.convert import changes_to_entries
 from services.segment_engine.saved import SavedSegments
 from services.segment_engine.snapshots import SnapshotStore
 
+_LOG = get_logger(__name__)
 #: Entries of more facts are folded in a thread, so that the loop goes on answering.
 _INLINE_FACTS = 16
 #: While a backlog is folded, a version is published this often at the most.
@@ -86,8 +89,11 @@ class EngineShard:
         self.defining = asyncio.Lock()
         self._moved = asyncio.Event()
         self._caught_up = False
+        self._steps: set[asyncio.Task[None]] = set()
         self._broken: asyncio.Future[CdpError] = asyncio.get_running_loop().create_future()
-        self._subscription = subscribe_profile(runtime, workspace.id, Role.SEGMENT_ENGINE.value, index.position)
+        self._subscription = subscribe_profile(
+            runtime, workspace.id, Role.SEGMENT_ENGINE.value, index.position, snapshots.epoch
+        )
 
     @property
     def clock(self) -> Clock:
@@ -129,7 +135,16 @@ class EngineShard:
             tasks.create_task(self._until_broken())
 
     async def close(self) -> None:
-        """Nothing to let go of: files are whole at any moment."""
+        """Answer and write no more; files are whole at any moment."""
+        self._break(unavailable("NOT_READY", "the segment engine of this workspace is closing", 0.5))
+        await asyncio.gather(*self._steps, return_exceptions=True)
+
+    def _break(self, error: BaseException) -> None:
+        """Memory may be ahead of the log: this shard must not answer or write any more; another is opened."""
+        self._published = None
+        if not self._broken.done():
+            known = error if isinstance(error, CdpError) else None
+            self._broken.set_result(known or unavailable("STEP_CUT_OFF", f"a step was cut off: {error!r}"))
 
     async def _until_broken(self) -> None:
         raise await self._broken
@@ -138,15 +153,25 @@ class EngineShard:
         if self._index.position >= self._committed.position:
             async with self._lock:
                 await self._restore()
-        async for response in self._subscription:
-            await self._fold(response)
-            self._subscription.acknowledge(response.position)
+        try:
+            async for response in self._subscription:
+                await self._fold(response)
+                self._subscription.acknowledge(response.position)
+        except CdpError as error:
+            if error.reason in ("EPOCH_CHANGED", "POSITION_AHEAD"):
+                self._snapshots.discard()
+            raise
 
     async def _follow_snapshots(self) -> None:
         while True:
             await asyncio.sleep(self._runtime.settings.snapshot_interval_s)
-            if self._published is not None:
-                await self._snapshots.keep(self._published.root)
+            if self._published is None or self._published.position <= self._snapshots.position:
+                continue
+            async with self._lock:
+                # What is committed must never be behind a snapshot: a restart evaluates facts at the committed instant.
+                root = self._index.root()
+                await self._step(list, (self._reached().write(),), aside=False)
+            await self._snapshots.keep(root, self._subscription.epoch)
 
     async def _restore(self) -> None:
         """What was committed is folded: the standing sets are what they were, exactly, and are kept from here on. A
@@ -156,9 +181,17 @@ class EngineShard:
         self._standing.restore(self.saved.in_zone(zone_before).standing(root))
         if zone_before != self.workspace.zone:
             saved = self.saved.standing(root)
-            changes = self._standing.move_to_zone(self.workspace.zone, saved, self.clock.now_us())
-            await self._commit(changes, ())
+            move = partial(self._standing.move_to_zone, self.workspace.zone, saved, self.clock.now_us())
+            await self._step(move, (self._reached().write(),), aside=True)
         self._publish()
+
+    async def _restore_what_is_there(self) -> None:
+        """The peer's log may have lost a tail that was recorded here: then its end is where we go on."""
+        async with self._lock:
+            if self._published is None and self._subscription.caught_up(self._index.position):
+                _LOG.error("unification's log ends before what was recorded", end=self._index.position,
+                           recorded=self._committed.position)  # fmt: skip
+                await self._restore()
 
     async def _fold(self, response: profile_pb2.SubscribeResponse) -> None:
         batch = fact_batch_from_proto(response.batch, response.position, response.recorded_at_us)
@@ -168,12 +201,8 @@ class EngineShard:
                 if batch.position >= self._committed.position:
                     await self._restore()
                 return
-            if len(batch.events) + len(batch.facts) <= _INLINE_FACTS:
-                changes = self._standing.apply(batch)
-            else:
-                changes = await asyncio.to_thread(self._standing.apply, batch)
-            if changes:
-                await self._commit(changes, ())
+            aside = len(batch.events) + len(batch.facts) > _INLINE_FACTS
+            await self._step(lambda: self._standing.apply(batch), (), aside=aside)
             loop_s = asyncio.get_running_loop().time()
             if response.position >= response.last_position or loop_s - self._published_s > _PUBLISH_PAUSE_S:
                 self._publish()
@@ -182,6 +211,7 @@ class EngineShard:
         while True:
             await asyncio.sleep(self._runtime.settings.tick_interval_s)
             if self._published is None:
+                await self._restore_what_is_there()
                 continue
             await self.tick()
             self._caught_up = self._caught_up or self._subscription.caught_up(self._index.position)
@@ -189,44 +219,59 @@ class EngineShard:
     async def tick(self) -> None:
         """Let time pass to now: boundaries are recorded at their exact instants."""
         async with self._lock:
-            changes = await asyncio.to_thread(self._standing.advance, self.clock.now_us())
-            if changes:
-                await self._commit(changes, ())
+            await self._step(lambda: self._standing.advance(self.clock.now_us()), (), aside=True)
             self._publish()
 
     async def save(self, change: DefinitionChange, saved: Saved | None, dependents: Sequence[Saved]) -> None:
-        """Commit a version of a segment and keep it current. `saved` None: it has parameters, or is deleted."""
+        """Commit a version of a segment and keep it current. `saved` None: it has parameters, or is deleted.
+
+        The step runs to its end whatever becomes of the caller: half of it would leave memory ahead of the log.
+        """
+        step = asyncio.create_task(self._save(change, saved, dependents))
+        self._steps.add(step)
+        step.add_done_callback(self._steps.discard)
+        await asyncio.shield(step)
+
+    async def _save(self, change: DefinitionChange, saved: Saved | None, dependents: Sequence[Saved]) -> None:
         async with self._lock:
-            now_us = self.clock.now_us()
-            changes: list[Change]
-            if saved is not None:
-                changes = await asyncio.to_thread(self._standing.save, saved, dependents, now_us)
-            else:
-                changes = self._standing.remove(change.stored.revision.name, change.stored.revision.version, now_us)
-            await self._commit(changes, change.writes)
+            now_us, revision = self.clock.now_us(), change.stored.revision
+
+            def decide() -> list[Change]:
+                if saved is not None:
+                    return self._standing.save(saved, dependents, now_us)
+                return self._standing.remove(revision.name, revision.version, dependents, now_us)
+
+            await self._step(decide, change.writes, aside=True)
             self.saved.definitions.applied(change)
             self.saved.applied(change.stored)
             self._publish()
 
+    async def _step(self, decide: Callable[[], list[Change]], writes: Sequence[TableWrite], *, aside: bool) -> None:
+        """Change memory (`aside`: in a thread) and make its records durable with `writes`, or break the shard."""
+        if self._broken.done():
+            raise unavailable("NOT_READY", "the segment engine of this workspace is opened again", 0.5)
+        try:
+            changes = await asyncio.to_thread(decide) if aside else decide()
+            if changes or writes:
+                await self._commit(changes, writes)
+        except BaseException as error:
+            self._break(error)
+            raise
+
+    def _reached(self) -> Committed:
+        return Committed(self._index.position, self._standing.clock_us, self.workspace.zone)
+
     async def _commit(self, changes: Sequence[Change], writes: Sequence[TableWrite]) -> None:
         failpoint("segment_engine.before_commit")
-        root = self._index.root()
-        reached = Committed(self._index.position, self._standing.clock_us, self.workspace.zone)
+        keys = self._index.root().keys
         commit = Commit(
             source=None,
             source_position=None,
-            outputs=list(changes_to_entries(changes, root.keys, self._index.position)),
-            writes=(*writes, reached.write()),
+            outputs=list(changes_to_entries(changes, keys, self._index.position)),
+            writes=(*writes, self._reached().write()),
             now_us=self.clock.now_us(),
         )
-        try:
-            await self._runtime.log.commit(self.partition, self._fence, commit)
-        except CdpError as error:
-            # Memory is ahead of the log now: this shard must not answer or write any more.
-            self._published = None
-            if not self._broken.done():
-                self._broken.set_result(error)
-            raise
+        await self._runtime.log.commit(self.partition, self._fence, commit)
         failpoint("segment_engine.after_commit")
 
     def _publish(self) -> None:

@@ -2,9 +2,9 @@
 
 Sections lie in `sections/`, named by their SHA-256: most of an index never changes under one name, so a snapshot writes
 few of them. `<position>.snapshot` is the manifest: its own SHA-256 in the first line, then JSON with format, workspace,
-position, and name, length and SHA-256 of each section in order. Everything is written aside, synced and renamed; the
-manifest comes last, so it names only what is there. The newest whole one of this workspace is used; a damaged or
-foreign one is named in the log and passed over, and with none the index is folded from the log's start.
+epoch of the folded log, position, and name, length and SHA-256 of each section in order. Everything is written aside,
+synced and renamed; the manifest comes last, so it names only what is there. The newest whole one of this workspace is
+used; a damaged or foreign one is named in the log and passed over, and with none the index is folded from the start.
 """
 
 from __future__ import annotations
@@ -39,31 +39,39 @@ class SnapshotStore:
     def __init__(self, folder: Path, workspace_id: str) -> None:
         self._folder = folder
         self._workspace_id = workspace_id
-        self._position = 0
+        self.position = 0
+        self.epoch = ""
 
     def load(self) -> Index:
-        """The index of the newest whole snapshot, or an empty one."""
+        """The index of the newest whole snapshot, or an empty one; `position` and `epoch` (of the log that was folded)
+        are its own from then on."""
         for path in sorted(self._folder.glob("*.snapshot"), reverse=True):
             try:
                 index = read_snapshot(path, self._workspace_id)
+                self.epoch = _manifest(path, self._workspace_id)["epoch"]
             except DamagedSnapshotError as error:
                 _LOG.error("snapshot passed over", file=path.name, error=str(error))
                 continue
-            self._position = index.position
+            self.position = index.position
             _LOG.info("snapshot loaded", file=path.name, position=index.position)
             return index
         return Index()
 
-    async def keep(self, root: Root) -> None:
+    def discard(self) -> None:
+        """Forget all snapshots: they are of a log that is no more."""
+        for path in self._folder.glob("*.snapshot"):
+            path.unlink()
+
+    async def keep(self, root: Root, epoch: str) -> None:
         """Write `root` unless its position is on disk already; forget all but the newest three. An error of the
         disk is raised: what was not synced must not be built upon."""
-        if root.position <= self._position:
+        if root.position <= self.position:
             return
-        await asyncio.to_thread(self._write, root)
-        self._position = root.position
+        await asyncio.to_thread(self._write, root, epoch)
+        self.position = root.position
 
-    def _write(self, root: Root) -> None:
-        write_snapshot(self._folder / f"{root.position:020d}.snapshot", root, self._workspace_id)
+    def _write(self, root: Root, epoch: str) -> None:
+        write_snapshot(self._folder / f"{root.position:020d}.snapshot", root, self._workspace_id, epoch)
         manifests = sorted(self._folder.glob("*.snapshot"))
         for old in manifests[:-_KEPT]:
             old.unlink()
@@ -82,7 +90,7 @@ class SnapshotStore:
                 section.unlink()
 
 
-def write_snapshot(path: Path, root: Root, workspace_id: str) -> None:
+def write_snapshot(path: Path, root: Root, workspace_id: str, epoch: str = "") -> None:
     """Write `root` so that the manifest `path` is either whole or not there. Sections that are there are kept."""
     sections = path.parent / _SECTIONS
     sections.mkdir(parents=True, exist_ok=True)
@@ -93,7 +101,13 @@ def write_snapshot(path: Path, root: Root, workspace_id: str) -> None:
         if not (sections / digest).exists():
             _write_whole(sections / digest, section.data)
     _sync_folder(sections)
-    manifest = {"format": _FORMAT, "workspace": workspace_id, "position": root.position, "sections": parts}
+    manifest = {
+        "format": _FORMAT,
+        "workspace": workspace_id,
+        "epoch": epoch,
+        "position": root.position,
+        "sections": parts,
+    }
     body = json.dumps(manifest, indent=1).encode()
     _write_whole(path, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     _sync_folder(path.parent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from email import message_from_bytes
 from email.policy import SMTP
 from hashlib import sha256
@@ -18,7 +18,7 @@ from cdp.facts.v1 import facts_pb2
 from core.clock import SECOND_US
 from core.delivery.outbox import MAXIMUM_ATTEMPTS, State
 from core.errors import CdpError
-from core.eventlog.protocol import Commit
+from core.eventlog.protocol import Commit, Committed, Fence, Partition
 from services.channel.record import decode
 from tests.unit.channel.world import NO_CONTEXT, World, a_world, outgoing, soon
 
@@ -63,7 +63,7 @@ async def test_a_cart_mail_arrives_whole(world: World) -> None:
     assert "https://t.shop.example/o/" in body
     assert "https://shop.example/tea" not in body
     assert mail["List-Unsubscribe"].strip("<>") in body
-    assert world.peers.positions == [42]
+    assert world.peers.positions == [42, 42]
     (told,) = await world.told(1)
     assert (told.event.message_id, told.event.type) == ("m1:sent", "message_sent")
     assert told.event.identifiers[0] == facts_pb2.Identifier(kind="contact_key", value="key-1")
@@ -167,6 +167,79 @@ async def test_a_switch_that_falls_while_a_message_is_being_prepared_still_stops
     await world.send(outgoing("m1", kind=kind))
     assert (await world.until("m1", "refused")).reason == "CHANNEL_KILLED"
     assert world.mailbox.mails == []
+
+
+def on_sending(world: World, change: Callable[[], None]) -> None:
+    """Run `change` once, in front of the first commit of a message in `sending`."""
+
+    async def before(commit: Commit) -> None:
+        rows = [row for write in commit.writes if write.table == "outbox" for row in write.put.values()]
+        if any(decode(row).delivery.state is State.SENDING for row in rows):
+            world.log.before = None
+            change()
+
+    world.log.before = before
+
+
+async def test_a_consent_withdrawn_while_a_message_is_being_prepared_stops_it(world: World) -> None:
+    on_sending(world, lambda: world.peers.add(1, "ann@mail.example", consent="denied", at_us=2))
+    await world.send(outgoing("m1"))
+    assert (await world.until("m1", "refused", "accepted")).reason == "NO_CONSENT"
+    assert world.mailbox.mails == []
+
+
+async def test_an_address_that_changes_while_a_message_is_being_prepared_is_used(world: World) -> None:
+    on_sending(world, lambda: world.peers.add(1, "ann@new.example"))
+    await world.send(outgoing("m1"))
+    done = await world.until("m1", "accepted")
+    assert (done.address, done.attempts) == ("ann@new.example", 1)
+    assert [recipients for recipients, _ in world.mailbox.mails] == [["ann@new.example"]]
+
+
+async def test_profiles_that_go_away_while_a_message_is_being_prepared_only_delay(world: World) -> None:
+    on_sending(world, lambda: setattr(world.peers, "profiles_away", True))
+    await world.send(outgoing("m1"))
+    await world.until("m1", "sending")
+    assert (await world.until("m1", "reserved")).reason == "PROFILE_UNAVAILABLE"
+    assert world.mailbox.mails == []
+    world.peers.profiles_away = False
+    world.clock.advance(SECOND_US)
+    done = await world.until("m1", "accepted")
+    assert (done.attempts, len(world.mailbox.mails)) == (1, 1)
+
+
+@pytest.mark.parametrize("table", ["template", "channel_settings"])
+async def test_a_cancelled_save_keeps_its_version(world: World, table: str) -> None:
+    durable, answered = asyncio.Event(), asyncio.Event()
+    commit_now = world.log.commit
+
+    async def commit_slowly(partition: Partition, fence: Fence, commit: Commit) -> Committed:
+        done = await commit_now(partition, fence, commit)
+        if any(write.table == "definition_versions" for write in commit.writes):
+            durable.set()
+            await answered.wait()
+        return done
+
+    def saving(text: str) -> Coroutine[Any, Any, None]:
+        return world.save_template(subject=text) if table == "template" else world.set(webhook_secret=text)
+
+    world.log.commit = commit_slowly  # type: ignore[method-assign]
+    first = asyncio.create_task(saving("first"))
+    await durable.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    second = asyncio.create_task(saving("second"))
+    answered.set()
+    await second
+    definitions = world.shard.state.templates if table == "template" else world.shard.state.settings_versions
+    versions = definitions.versions("hello" if table == "template" else "settings")
+    assert [one.revision.version for one in versions] == [3, 2, 1]
+    keys = [key async for key, _ in world.log.scan(world.partition, "audit")]
+    assert len([key for key in keys if key.startswith(f"{table}/".encode())]) == 3
+    await world.stop()
+    await world.start()
+    assert world.shard.state.settings.webhook_secret == ("" if table == "template" else "second")
 
 
 async def test_4xx_is_tried_again_with_the_same_message_id(world: World) -> None:

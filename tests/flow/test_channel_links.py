@@ -164,6 +164,51 @@ async def test_an_unsubscribe_outlives_a_restart_follows_the_address_and_yields_
     await world.until("later", "accepted")
 
 
+async def test_an_unsubscribe_by_a_mail_to_a_merged_contact_holds_for_the_survivor(
+    world: World, browser: httpx2.AsyncClient
+) -> None:
+    links = await mailed(world)
+    world.peers.add(2, "ann@work.example")
+    world.peers.profiles[1] = world.peers.profiles[2]
+    assert (await browser.post(links["u"])).status_code == 200
+    await world.send(outgoing("survivor", contact=2), outgoing("loser", contact=1))
+    assert (await world.until("survivor", "refused", "accepted")).reason == "UNSUBSCRIBED"
+    assert (await world.until("loser", "refused", "accepted")).reason == "UNSUBSCRIBED"
+    world.peers.add(3, "ann@work.example")
+    world.peers.profiles[1] = world.peers.profiles[3]
+    await world.send(outgoing("twin", contact=3))
+    assert (await world.until("twin", "refused", "accepted")).reason == "UNSUBSCRIBED"
+
+
+async def test_an_unsubscribe_by_a_mail_to_a_merged_contact_waits_for_the_survivors_calls(
+    world: World, browser: httpx2.AsyncClient
+) -> None:
+    links = await mailed(world)
+    world.peers.add(2, "ann@work.example")
+    world.mailbox.hold = asyncio.Event()
+    world.mailbox.entered.clear()
+    await world.send(outgoing("m2", contact=2))
+    await world.mailbox.entered.wait()
+    world.peers.profiles[1] = world.peers.profiles[2]
+    asked = asyncio.create_task(browser.post(links["u"]))
+    await world.committed(lambda: bool(world.shard.state.suppressions([b"contact/email/2"])))
+    assert not asked.done()
+    world.mailbox.hold.set()
+    assert (await asked).status_code == 200
+    await world.until("m2", "accepted")
+
+
+async def test_an_unsubscribe_is_not_acknowledged_while_profiles_are_away(
+    world: World, browser: httpx2.AsyncClient
+) -> None:
+    links = await mailed(world)
+    world.peers.profiles_away = True
+    assert (await browser.post(links["u"])).status_code == 503
+    assert world.shard.state.suppressions([b"contact/email/1"])
+    world.peers.profiles_away = False
+    assert (await browser.post(links["u"])).status_code == 200
+
+
 async def test_after_an_acknowledged_unsubscribe_nothing_is_sent(world: World, browser: httpx2.AsyncClient) -> None:
     links = await mailed(world)
     world.mailbox.hold = asyncio.Event()

@@ -31,6 +31,12 @@ from tests.unit.scenario.world import World, a_world, until
 
 MAIL = Definition(EventTrigger("signed_up"), (Block("mail", Send("email", "hello")),))
 
+WAITS_IN_SEGMENT = Definition(
+    SegmentTrigger("VIP"),
+    (Block("wait", Wait(HOUR_US)), Block("send", Send("email", "hello"))),
+    exit_when="did order_completed from :trigger_at",
+)
+
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
@@ -40,6 +46,18 @@ async def world() -> AsyncIterator[World]:
 
 def happened(event_type: str, at_us: int, event_id: str = "", **params: Scalar) -> Event:
     return Event(event_id or f"{event_type}-{at_us}", event_type, at_us, at_us, (), params)
+
+
+def entered_vip(contact: int, profile_position: int) -> segment_pb2.WatchResponse:
+    record = segment_pb2.Membership(
+        contact=contact,
+        segment="VIP",
+        change=segment_pb2.CHANGE_ENTERED,
+        cause=segment_pb2.CAUSE_EVENT,
+        effective_at_us=T0,
+        recorded_at_us=T0,
+    )
+    return segment_pb2.WatchResponse(profile_position=profile_position, memberships=[record])
 
 
 async def start_cart(world: World, contact: int = 1, cart_id: str = "c1", event_id: str = "e1") -> None:
@@ -130,6 +148,23 @@ class TestAbandonedCart:
         await world.advance(HOUR_US)
         (mail,) = world.channel.calls
         assert mail.items[0].fields["product_id"].text == "p9"
+
+    async def test_a_cart_of_a_fast_clock_is_bought_by_a_right_one(self, world: World) -> None:
+        await world.save("cart", abandoned_cart())
+        await world.append((1, cart("e1", T0 + 10 * MINUTE_US)))
+        await world.advance(5 * MINUTE_US)
+        await buy(world)
+        await world.advance(2 * HOUR_US)
+        assert ((await world.run()).end_reason, world.channel.calls) == ("exit_when", [])
+
+    async def test_a_cart_of_a_fast_clock_is_emptied_by_a_right_one(self, world: World) -> None:
+        await world.save("cart", abandoned_cart())
+        await world.append((1, cart("e1", T0 + 10 * MINUTE_US)))
+        await world.advance(MINUTE_US)
+        await world.append((1, cart("e2", T0 + 11 * MINUTE_US)))
+        await world.advance(MINUTE_US)
+        await world.append((1, cart("e3", world.clock.now_us(), items=())))
+        assert (await world.run()).end_reason == "emptied"
 
     async def test_an_emptied_cart_ends_it(self, world: World) -> None:
         await world.save("cart", abandoned_cart())
@@ -271,6 +306,32 @@ class TestPeople:
         await world.append((2, cart()), (1, happened("order_completed", T0, cart_id="c1")), facts=[merge])
         run = await world.run()
         assert (run.contact, run.end_reason) == (1, "exit_when")
+
+    @pytest.mark.parametrize("restarted", [False, True])
+    async def test_a_membership_that_comes_after_the_merge_is_the_survivors(
+        self, world: World, restarted: bool
+    ) -> None:
+        await world.save("vip", WAITS_IN_SEGMENT)
+        await world.append(facts=[Merge(2, 5, 0)])
+        await world.append(facts=[Merge(1, 2, 0)])
+        if restarted:
+            await world.restart()
+        world.engine.memberships.append(entered_vip(5, profile_position=1))
+        await until(lambda: len(world.shard.runs.active) == 1)
+        assert [run.contact for run in await world.runs()] == [1]
+        await world.advance(MINUTE_US)
+        await buy(world, contact=1)
+        await world.advance(2 * HOUR_US)
+        assert ((await world.run()).end_reason, world.channel.calls) == ("exit_when", [])
+
+    async def test_a_membership_that_comes_after_the_erasure_starts_nothing(self, world: World) -> None:
+        await world.save("vip", WAITS_IN_SEGMENT)
+        await world.append(facts=[Merge(1, 5, 0)])
+        await world.append(facts=[Erasure(1, 0)])
+        await world.restart()
+        world.engine.memberships += [entered_vip(5, profile_position=1), entered_vip(3, profile_position=1)]
+        await until(lambda: len(world.shard.runs.active) == 1)
+        assert [run.contact for run in await world.runs()] == [3]
 
     async def test_erased_people_leave_no_run(self, world: World) -> None:
         await world.save("cart", abandoned_cart())

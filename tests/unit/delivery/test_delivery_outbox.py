@@ -15,6 +15,7 @@ from core.delivery.outbox import (
     State,
     Unknown,
     begin,
+    postpone,
     recover,
     refuse,
     reserve,
@@ -45,6 +46,14 @@ def test_outcome_settles_a_message(outcome: Outcome, transactional: bool, state:
     assert (settled.state, settled.reason, settled.attempts) == (state, reason, 1)
     assert settled.finished_at_us == (0 if state is State.RESERVED else 200)
     assert settled.due_at_us == (200 + 5 * SECOND_US if state is State.RESERVED else 0)
+
+
+def test_a_message_postponed_before_its_call_is_due_at_once_and_lost_no_attempt() -> None:
+    postponed = postpone(sending(3), "ADDRESS_CHANGED", 200)
+    assert (postponed.state, postponed.attempts, postponed.due_at_us) == (State.RESERVED, 2, 200)
+    assert (postponed.address, postponed.reason, postponed.finished_at_us) == ("", "ADDRESS_CHANGED", 0)
+    with pytest.raises(ValueError, match="takes no such step"):
+        postpone(postponed, "ADDRESS_CHANGED", 300)
 
 
 def test_retries_are_capped() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.clock import DAY_US, HOUR_US
+from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from core.events.columns import IMPORTED, MACHINE, Event
 from core.scenario.definition import Block, Definition, EventTrigger, Exit, Reentry, SegmentTrigger
 from core.scenario.plan import Plan
@@ -34,6 +34,9 @@ def starts(plan: Plan, event: Event, recorded_at_us: int = T0) -> bool:
         (cart(), HOUR_US + 1, False),
         (cart(at_us=T0 - 400 * DAY_US), 0, False),
         (cart(at_us=T0 + 60), 0, True),
+        (cart(at_us=T0 + HOUR_US), 0, True),
+        (cart(at_us=T0 + HOUR_US + 1), 0, False),
+        (cart(at_us=T0 + 30 * DAY_US), 0, False),
         (cart(flags=IMPORTED), 0, False),
         (cart(flags=MACHINE), 0, False),
         (cart(items=()), 0, False),
@@ -60,6 +63,19 @@ def test_what_an_event_brings() -> None:
     assert (found.values, found.upstream_position) == ({"cart_id": "c1", "total": DecimalUnits(5)}, 12)
 
 
+@pytest.mark.parametrize(
+    ("occurred_after_us", "received_after_us", "expected_after_us"),
+    [(-SECOND_US, 0, -SECOND_US), (MINUTE_US, -SECOND_US, -SECOND_US), (MINUTE_US, MINUTE_US, 0)],
+)
+def test_a_fact_dated_ahead_happened_before_it_was_received(
+    occurred_after_us: int, received_after_us: int, expected_after_us: int
+) -> None:
+    event = replace(cart(at_us=T0 + occurred_after_us), received_at_us=T0 + received_after_us)
+    found = started_by_event(PLAN, event, 7, T0, "UTC", 1)
+    assert found is not None
+    assert found.at_us == T0 + expected_after_us
+
+
 def change(cause: Cause = Cause.EVENT, entered: bool = True, age_us: int = 0) -> MembershipChange:
     return MembershipChange(7, "VIP", entered, cause, T0, T0 + age_us, "5.0")
 
@@ -76,6 +92,7 @@ def change(cause: Cause = Cause.EVENT, entered: bool = True, age_us: int = 0) ->
         (LEAVE, change(), False),
         (SEGMENT, change(age_us=HOUR_US), True),
         (SEGMENT, change(age_us=HOUR_US + 1), False),
+        (SEGMENT, change(age_us=-HOUR_US - 1), False),
         (SEGMENT, replace(change(), segment="vip"), False),
         (PLAN, change(), False),
     ],

@@ -89,7 +89,7 @@ async def test_the_newest_whole_snapshot_is_used_and_three_are_kept(tmp_path: Pa
     digests = {}
     for batch in batches(Random(1), scene.world.log)[:6]:
         index.apply(batch.events, batch.facts, batch.position)
-        await store.keep(index.root())
+        await store.keep(index.root(), "e1")
         digests[index.position] = digest(index.root())
     files = sorted(tmp_path.glob("*.snapshot"))
     assert len(files) == min(3, len(digests))
@@ -109,7 +109,7 @@ async def test_only_new_sections_are_written_and_old_ones_forgotten(tmp_path: Pa
         for batch in batches(Random(1), scene.world.log, cuts=False):
             index.apply(batch.events.take(np.array([0], np.intp)), (), position)
         before = sections(tmp_path) if position > 1 else {}
-        await store.keep(index.root())
+        await store.keep(index.root(), "e1")
         after = sections(tmp_path)
         kept = before.keys() & after.keys()
         assert all(before[name] == after[name] for name in kept), "a section that is there is not written again"

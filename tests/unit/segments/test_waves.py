@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from core.events.columns import IMPORTED, Event, EventColumns, EventColumnsBuilder
-from core.events.facts import AttributeWrite, ContactState, Merge, ProductState
+from core.events.facts import EVENT_ITEM, AttributeWrite, ContactState, Merge, ProductState
 from core.segments.changes import Cause
 from core.segments.waves import Wave, waves
 
@@ -30,7 +30,7 @@ def test_events_of_one_contact_stand_in_waves_of_their_own() -> None:
 
 
 def test_an_event_that_makes_its_contact_is_one_step() -> None:
-    state = ContactState(5, "k", False, 0, 100, 0)
+    state = ContactState(5, "k", False, 0, 100, 0, item=EVENT_ITEM)
     found = list(waves(columns((5, "a", 0)), (state,)))
     assert shape(found) == [([0], [5])]
     assert found[0].facts == [state]
@@ -39,9 +39,9 @@ def test_an_event_that_makes_its_contact_is_one_step() -> None:
 
 def test_the_changes_of_one_item_are_one_step_and_those_of_the_next_another() -> None:
     facts = (
-        AttributeWrite(3, "a", "x", 10, False, 0),
-        AttributeWrite(3, "b", "x", 10, False, 0),
-        AttributeWrite(3, "a", "y", 20, False, 0),
+        AttributeWrite(3, "a", "x", 10, False, 0, item=1),
+        AttributeWrite(3, "b", "x", 10, False, 0, item=1),
+        AttributeWrite(3, "a", "y", 10, False, 0, item=2),
     )
     found = list(waves(columns(), facts))
     assert [len(wave.facts) for wave in found] == [2, 1]
@@ -59,7 +59,7 @@ def test_a_merge_and_what_the_same_item_wrote_are_one_step() -> None:
         Merge(1, 2, 0),
         ContactState(1, "k", True, 0, 5, 0),
         AttributeWrite(1, "phone", "+1", 10, False, 0),
-        AttributeWrite(1, "phone", "+2", 11, False, 0),
+        AttributeWrite(1, "phone", "+2", 10, False, 0, item=1),
     )
     found = list(waves(columns(), facts))
     assert [[type(fact).__name__ for fact in wave.facts] for wave in found] == [
@@ -67,6 +67,21 @@ def test_a_merge_and_what_the_same_item_wrote_are_one_step() -> None:
         ["AttributeWrite"],
     ]
     assert found[0].steps[1].cause is Cause.MERGE
+
+
+def test_two_merges_of_one_item_are_one_step() -> None:
+    found = list(waves(columns(), (Merge(1, 2, 0), Merge(1, 3, 0))))
+    assert shape(found) == [([], [1, 2, 3])]
+
+
+def test_a_write_and_an_event_of_one_instant_are_two_items() -> None:
+    found = list(waves(columns((3, "a", 0)), (AttributeWrite(3, "b", "x", 100, False, 0),)))
+    assert [(len(wave.facts), wave.event_rows) for wave in found] == [(1, []), (0, [0])]
+
+
+def test_a_state_counts_from_the_fact_that_changed_it() -> None:
+    found = list(waves(columns(), (ContactState(3, "k", True, 0, 5, 0, imported=True, told_at_us=77),)))
+    assert (found[0].steps[3].effective_at_us, found[0].steps[3].cause) == (77, Cause.IMPORT)
 
 
 def test_a_merge_is_a_step_of_both() -> None:

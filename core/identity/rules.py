@@ -14,6 +14,9 @@ MESSENGER_ID = "messenger_id"
 PUSH_TOKEN = "push_token"
 ANONYMOUS_ID = "anonymous_id"
 
+#: The first-party cookie with the anonymous id of a visitor who clicked in a message.
+VISITOR_COOKIE = "cdp_aid"
+
 
 @dataclass(frozen=True, slots=True)
 class KindRule:

@@ -96,7 +96,7 @@ class Fold:
             while next_fact is not None and next_fact[1].before_event <= row:
                 place, fact = next_fact
                 if is_fresh[ids.events + place]:
-                    yield from self._fact(people, fact, base + row + place, len(kept), dead)
+                    yield from self._fact(people, fact, base + row, place, len(kept), dead)
                 next_fact = next(facts, None)
             if not is_fresh[row]:
                 continue
@@ -125,7 +125,7 @@ class Fold:
         while next_fact is not None:
             place, fact = next_fact
             if is_fresh[ids.events + place]:
-                yield from self._fact(people, fact, base + len(named) + place, len(kept), dead)
+                yield from self._fact(people, fact, base + len(named), place, len(kept), dead)
             next_fact = next(facts, None)
 
         if len(kept) < len(events):
@@ -159,12 +159,12 @@ class Fold:
             yield Wanted(contacts=absent)
 
     def _fact(
-        self, people: People, fact: AcceptedFact, order: int, before_event: int, dead: list[DeadLetter]
+        self, people: People, fact: AcceptedFact, base: int, place: int, before_event: int, dead: list[DeadLetter]
     ) -> Generator[Wanted, None, None]:
         match fact.fact:
             case ProfileUpdate() as update:
                 names = self.usable(update.identifiers)
-                found = yield from people.update(names, update, fact, order, before_event)
+                found = yield from people.update(names, update, fact, base + place, before_event, place)
                 if found is None:
                     dead.append(_nobody(fact.id))
                 else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.profile.profile import SUPPRESSING, Consent, Profile, with_attribute
+from core.profile.profile import Consent, Profile, with_attribute
 
 
 def merge(survivor: Profile, loser: Profile) -> Profile:
@@ -38,9 +38,23 @@ def absorbed(loser: Profile, survivor: int) -> Profile:
     return replace(loser, merged_into=survivor)
 
 
+#: How strict a state is; what is not here is all the same.
+_RANKS = {"suppressed": 2, "denied": 1}
+
+
 def _stricter(a: Consent, b: Consent) -> Consent:
-    """A refusal wins and counts from the later of the two: what was granted before that lifts it no more."""
-    earlier, later = sorted((a, b), key=lambda one: (one.at_us, one.order))
-    if earlier.state in SUPPRESSING and later.state not in SUPPRESSING:
-        return replace(earlier, at_us=later.at_us, order=later.order)
-    return later
+    """The stricter state, counted from the later of the two: what was granted before that lifts it no more. Neither
+    the order nor the grouping of merges shows: of two refusals of one rank, whose dates earlier merges may have moved,
+    the source decides, and of other states the later counts."""
+    later = max(a, b, key=lambda one: (one.at_us, one.order))
+    if _rank(a) != _rank(b):
+        stricter = max(a, b, key=_rank)
+    elif _rank(a) > 0:
+        stricter = max(a, b, key=lambda one: one.source)
+    else:
+        stricter = later
+    return replace(stricter, at_us=later.at_us, order=later.order)
+
+
+def _rank(consent: Consent) -> int:
+    return _RANKS.get(consent.state, 0)

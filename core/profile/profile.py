@@ -12,8 +12,6 @@ from core.identity.rules import EMAIL, MESSENGER_ID, PHONE, PUSH_TOKEN, Identity
 from core.schema import Value
 
 GRANTED = "granted"
-#: Refusals: of two profiles that become one, they win over any consent.
-SUPPRESSING = frozenset(("suppressed", "denied"))
 
 #: The address that a channel needs; a channel that is not here needs consent only.
 ADDRESS_OF: Mapping[str, str] = {

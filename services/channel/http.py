@@ -20,6 +20,7 @@ from core.clock import Clock
 from core.delivery.links import OPEN_INDEX, UNSUBSCRIBE_INDEX, LinkClaims, unknown_link, verify, workspace_of
 from core.delivery.machines import is_machine_click, is_machine_open
 from core.errors import CdpError, Code
+from core.identity.rules import VISITOR_COOKIE
 from services.channel import reports
 from services.channel.pages import PIXEL, page
 from services.channel.record import Record
@@ -28,8 +29,6 @@ from services.channel.worker import Tracking
 from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
-#: The first-party cookie that holds the visitor's anonymous id.
-COOKIE = "cdp_aid"
 _COOKIE_AGE_S = 2 * 365 * 86_400
 _ANONYMOUS_ID = re.compile(r"[A-Za-z0-9_-]{8,128}")
 _FRESH = {"Cache-Control": "no-store, private, max-age=0", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
@@ -75,11 +74,11 @@ class LinkPages:
         items = [reports.clicked(record, claims.url_index, destination, machine, now_us)]
         response = RedirectResponse(destination, status_code=302, headers=_FRESH)
         if not machine:
-            anonymous_id = request.cookies.get(COOKIE, "")
+            anonymous_id = request.cookies.get(VISITOR_COOKIE, "")
             if not _ANONYMOUS_ID.fullmatch(anonymous_id):
                 anonymous_id = secrets.token_urlsafe(18)
             response.set_cookie(
-                COOKIE,
+                VISITOR_COOKIE,
                 anonymous_id,
                 max_age=_COOKIE_AGE_S,
                 path="/",

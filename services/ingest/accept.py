@@ -46,8 +46,10 @@ MAX_ORDER_BYTES = 256 << 10
 
 _RULES = IdentityRules(phone=international)
 _MAX_ORDER_ID = 200
-#: Events whose name is a status of an order: they count once per (order id, status).
-_ORDER_STATUSES = {f"order_{status}": status for status in ("created", "completed", "cancelled", "refunded")}
+_MAX_STATUS = 64
+_ORDER_PREFIX = "order_"
+#: An order is updated any number of times: as a plain event it is no status that counts once.
+_ORDER_UPDATED = "order_updated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def take_order(writer: BatchWriter, order: ingest_pb2.Order, now_us: int) -> Out
     type_ = _order_type(order.status)
     if isinstance(type_, Bad):
         return refused(BAD_ORDER, "order.status", type_.description)
-    status = type_.removeprefix("order_")
+    status = type_.removeprefix(_ORDER_PREFIX)
     own = {"order_id": order_id, "status": status}
     message_id = f"{ORDER_ID_PREFIX}{order_id}:{status}"
     if is_plain_text(order_id) and _quickly(writer, order, message_id, type_, flags, own, now_us):
@@ -275,22 +277,30 @@ def _identifiers(
 
 @lru_cache(4_096)
 def _is_plain_type(type_: str) -> bool:
-    return bool(type_) and event_type(type_) == type_ == clean_name(type_) and type_ not in _ORDER_STATUSES
+    return bool(type_) and event_type(type_) == type_ == clean_name(type_) and not _status_of(type_)
+
+
+def _status_of(type_: str) -> str:
+    """The status that an event's name tells of an order: it counts once per (order id, status). Empty: none."""
+    if not type_.startswith(_ORDER_PREFIX) or type_ == _ORDER_UPDATED:
+        return ""
+    status = type_.removeprefix(_ORDER_PREFIX)
+    return status if len(status) <= _MAX_STATUS else ""
 
 
 @lru_cache(1_024)
 def _order_type(status: str) -> str | Bad:
     name = clean_name(status)
     snake = snake_case(name) if not isinstance(name, Bad) else ""
-    if not snake or len(snake) > 64:
+    if not snake or len(snake) > _MAX_STATUS:
         return Bad(BAD_NAME, "an order has a status, such as completed")
-    return event_type(f"order_{snake.removeprefix('order_')}")
+    return event_type(f"{_ORDER_PREFIX}{snake.removeprefix(_ORDER_PREFIX)}")
 
 
 def _as_order_status(event: Event) -> Event:
     """An order that came as a plain event gets the id that `RecordOrder` gives, so that it counts once."""
-    status = _ORDER_STATUSES.get(event.type)
+    status = _status_of(event.type)
     order_id = event.params.get("order_id")
-    if status is None or not isinstance(order_id, str) or not 1 <= len(order_id) <= _MAX_ORDER_ID:
+    if not status or not isinstance(order_id, str) or not 1 <= len(order_id) <= _MAX_ORDER_ID:
         return event
     return replace(event, id=f"{ORDER_ID_PREFIX}{order_id}:{status}", params={"status": status, **event.params})

@@ -29,8 +29,9 @@ class _Batch:
 
 
 class Batcher:
-    """The way into one workspace's log. Entries are appended in the order in which they were closed, so that
-    `received_at_us` never runs back within a process."""
+    """The way into one workspace's log. Entries are appended in the order in which they were closed, and
+    `received_at_us` never runs back behind what this process knows of the log, whatever its clock does: what the log
+    recorded last before the first append, and with each append since."""
 
     def __init__(self, log: EventLog, partition: Partition, clock: Clock) -> None:
         self._log = log
@@ -42,6 +43,7 @@ class Batcher:
         self._flusher: asyncio.Task[None] | None = None
         self._seconds = asyncio.get_running_loop().time
         self._appended_s = -_CLOSELY_S
+        self._received_us: int | None = None
 
     def writer(self, size_bytes: int) -> BatchWriter:
         """The shared open entry, for an item of `size_bytes` that is written before the next await.
@@ -107,6 +109,10 @@ class Batcher:
                 size += self._closed[0].writer.size_bytes
                 batches.append(self._closed.popleft())
             try:
+                latest_us = await self._recorded_us() if self._received_us is None else self._received_us
+                for batch in batches:
+                    latest_us = batch.writer.received_from(latest_us)
+                self._received_us = latest_us
                 payloads = [await self._payload(batch.writer) for batch in batches]
                 committed = await self._log.append(self._partition, payloads, self._clock.now_us())
             except Exception as error:  # noqa: BLE001 - every waiting caller is told, whatever it was
@@ -114,11 +120,20 @@ class Batcher:
                     batch.done.set_exception(error)
                     batch.done.exception()  # callers may have gone; then nobody asks, and that is no bug
             else:
+                self._received_us = max(latest_us, committed.recorded_at_us)
                 first = committed.last - len(batches) + 1
                 for number, batch in enumerate(batches):
                     batch.done.set_result(first + number)
             self._waiting_bytes -= size
             self._appended_s = self._seconds()
+
+    async def _recorded_us(self) -> int:
+        """When the log took its last entry; 0 if it keeps none."""
+        first, last = await self._log.bounds(self._partition)
+        if first > last:
+            return 0
+        entries = await self._log.read(self._partition, last - 1, 1, 1)
+        return entries[0].recorded_at_us if entries else 0
 
     @staticmethod
     async def _payload(writer: BatchWriter) -> bytes:

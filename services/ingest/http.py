@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from core.clock import Clock
 from core.errors import CdpError, Code, Violation, invalid
+from core.identity.rules import VISITOR_COOKIE
 from services.ingest.accept import MAX_EVENT_BYTES, TOO_LARGE, Outcome, refused
 from services.ingest.batcher import Batcher
 from services.ingest.body import header_secret, read_body
@@ -45,6 +46,8 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
     "batch": ("/v1/batch", "/v1/b", "/v1/import"),
 }
 _CORS = {
+    # The visitor's cookie comes along from the shop's own site; it is SameSite=Lax, so from nowhere else.
+    "Access-Control-Allow-Credentials": "true",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Allow-Headers": "authorization, content-type, anonymousid, sentat",
     "Access-Control-Max-Age": "86400",
@@ -119,7 +122,8 @@ class IngestHttp:
         caller = caller or await self._from_body(document)
         caller.require(Scope.WRITE)
         sent_at = document.get("sentAt", request.headers.get("sentat"))
-        sending = Sending(received_at_us, sent_at, request.headers.get("anonymousid"))
+        visitor = request.cookies.get(VISITOR_COOKIE)
+        sending = Sending(received_at_us, sent_at, request.headers.get("anonymousid"), visitor)
         batcher = self._ways.of(caller.workspace).batcher
         if kind is not None:
             outcome, entry = self._take(batcher, document, kind, "", sending, len(body))

@@ -17,6 +17,7 @@ from core.events.checks import BAD_TIME, Bad, clean_instant, instant_from_text
 from core.events.coerce import wrong
 from core.events.persons import RawPerson
 from core.events.validate import NO_TYPE, RawEvent, Report
+from core.identity.rules import VISITOR_COOKIE
 from core.schema import Instant, Kind
 from services.ingest.accept import Outcome, refused, take_raw_event, take_raw_person
 from services.ingest.writer import BatchWriter
@@ -29,11 +30,13 @@ _LINES = ("products", "items")
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What all items of one request share. `sent_at` is the request's; an item may have its own."""
+    """What all items of one request share. `sent_at` is the request's; an item may have its own. `visitor` is the
+    anonymous id in the cookie that a click in a message left: it names the person without a login."""
 
     received_at_us: int
     sent_at: object = None
     anonymous_id: object = None
+    visitor: object = None
 
 
 @dataclass(slots=True)
@@ -65,6 +68,8 @@ class _Call:
         found = [(self.at(path), kind, self.dig(path)) for path, kind in IDENTIFIER_PATHS.items()]
         if self.sending.anonymous_id is not None and self.item.get("anonymousId") is None:
             found.append(("header anonymousid", "anonymous_id", self.sending.anonymous_id))
+        if self.sending.visitor is not None:
+            found.append((f"cookie {VISITOR_COOKIE}", "anonymous_id", self.sending.visitor))
         return found
 
     def times(self) -> tuple[object, dict[str, Instant]]:

@@ -142,6 +142,20 @@ class BatchWriter:
         for fact in self._facts:
             fact.received_at_us = received_at_us
 
+    def received_from(self, floor_us: int) -> int:
+        """Let no item be received before `floor_us`, nor before one that was taken earlier: those that were get the
+        latest instant so far. Returns that of the last item; `floor_us` if there is none."""
+        latest_us, row, received = floor_us, 0, self._received
+        for fact in self._facts:
+            while row < fact.before_event:
+                latest_us = received[row] = max(received[row], latest_us)
+                row += 1
+            latest_us = fact.received_at_us = max(fact.received_at_us, latest_us)
+        while row < len(received):
+            latest_us = received[row] = max(received[row], latest_us)
+            row += 1
+        return latest_us
+
     def payload(self) -> bytes:
         """The entry: a serialised cdp.facts.v1.AcceptedBatch."""
         return facts_pb2.AcceptedBatch(events=columns_to_proto(self.columns()), facts=self._facts).SerializeToString()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -64,14 +65,16 @@ class Shop:
         self._http = http
         self._sent = 0
 
-    async def call(self, kind: str, body: dict[str, object]) -> None:
+    async def call(self, kind: str, body: dict[str, object], headers: Mapping[str, str] | None = None) -> None:
         """A Segment-spec call over HTTP."""
         self._sent += 1
         now = datetime.fromtimestamp(self.platform.clock.now_us() / 1e6, UTC).isoformat()
         body = {"messageId": f"shop-{self._sent}", "timestamp": now, "sentAt": now, **body}
         authorization = "Basic " + b64encode(f"{self.platform.key}:".encode()).decode()
         answer = await self._http.post(
-            f"{self.platform.http_url(Role.INGEST)}/v1/{kind}", json=body, headers={"Authorization": authorization}
+            f"{self.platform.http_url(Role.INGEST)}/v1/{kind}",
+            json=body,
+            headers={"Authorization": authorization, **(headers or {})},
         )
         assert answer.status_code == 200, answer.text
         assert answer.json()["success"] is True, answer.text
@@ -234,7 +237,9 @@ async def test_a_cart_becomes_an_email_and_every_edge_carries_calls(
             assert clicked.status_code == 302
             assert clicked.headers["location"] == "https://shop.example/cart"
             assert "cdp_aid" in clicked.cookies
-            await check_the_timeline(platform, {"message_sent", "message_clicked", "cart_updated"})
+            cookie = {"Cookie": f"cdp_aid={clicked.cookies['cdp_aid']}"}
+            await shop.call("page", {"anonymousId": "a fresh browser", "name": "Cart"}, cookie)
+            await check_the_timeline(platform, {"message_sent", "message_clicked", "cart_updated", "page_viewed"})
 
             # She buys that cart: the run ends, and no offer is sent.
             await shop.buy("u1", "c1", "o1")

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.events.columns import Event, Identifier
-from core.events.facts import AttributeWrite, ContactState, Merge
+from core.events.facts import EVENT_ITEM, AttributeWrite, ContactState, Merge, ProductState
 from core.identity.rules import DEFAULT_KINDS, MIRRORED_KINDS
 from core.profile.accepted import ProfileUpdate
 from core.profile.profile import Profile
@@ -228,8 +228,10 @@ def _story(world: World) -> str:
         for row, contact in enumerate([*folded.events.contacts.tolist(), None]):
             while facts and facts[0].before_event <= row:
                 fact = facts.pop(0)
-                told.append(replace(fact, before_event=0, key="") if isinstance(fact, ContactState) else
-                            replace(fact, before_event=0))  # fmt: skip
+                assert not isinstance(fact, ProductState)
+                item = EVENT_ITEM if fact.item == EVENT_ITEM else 0
+                told.append(replace(fact, before_event=0, item=item, key="") if isinstance(fact, ContactState) else
+                            replace(fact, before_event=0, item=item))  # fmt: skip
             if contact is not None:
                 told.append((folded.events.ids[row], contact))
         assert not facts

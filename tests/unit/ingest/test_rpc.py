@@ -13,6 +13,8 @@ from cdp.ingest.v1 import ingest_pb2 as pb
 from core.errors import CdpError
 from core.events.columns import IMPORTED, Identifier
 from core.schema import DecimalUnits
+from services.ingest.accept import take_event, take_order
+from services.ingest.writer import BatchWriter
 from services.runtime.errors import from_rpc
 from tests.unit.ingest.house import DEV, NOW_US, House
 
@@ -64,6 +66,23 @@ async def test_the_same_order_as_a_plain_event_has_the_same_id(house: House) -> 
     assert answer.message_id == "order:o1:completed"
     [kept] = await house.events()
     assert kept.params["total"] == kept.params["revenue"] == DecimalUnits(99_900)
+
+
+@pytest.mark.parametrize("status", ["created", "completed", "cancelled", "refunded", "shipped", "out_for_delivery"])
+def test_an_order_status_counts_once_however_it_came(status: str) -> None:
+    writer = BatchWriter()
+    first = take_order(writer, order("7", status), NOW_US)
+    event = pb.Event(type=f"order_{status}", message_id="m", identifiers=[ANN])
+    event.params["order_id"].text = "7"
+    assert take_event(writer, event, NOW_US).message_id == first.message_id == f"order:7:{status}"
+
+
+def test_an_update_of_an_order_or_a_status_without_an_order_is_a_plain_event() -> None:
+    updated = pb.Event(type="order_updated", message_id="m1", identifiers=[ANN])
+    updated.params["order_id"].text = "7"
+    alone = pb.Event(type="order_shipped", message_id="m2", identifiers=[ANN])
+    writer = BatchWriter()
+    assert [take_event(writer, one, NOW_US).message_id for one in (updated, alone)] == ["m1", "m2"]
 
 
 async def test_one_bad_item_fails_nothing_else(house: House) -> None:

@@ -49,15 +49,16 @@ def update(
     consents: Mapping[str, str] | None = None,
     lists: Mapping[str, bool] | None = None,
     imported: bool = False,
+    received_us: int | None = None,
 ) -> AcceptedFact:
-    """What a source told of a person."""
+    """What a source told of a person; received at T, or as it happened if that is later, unless told otherwise."""
     fact = ProfileUpdate(
         identifiers,
         attributes or {},
         tuple(ConsentChange(channel, state, "form") for channel, state in (consents or {}).items()),
         tuple((lists or {}).items()),
     )
-    return AcceptedFact(message_id, at_us, T, imported, 0, fact)
+    return AcceptedFact(message_id, at_us, max(at_us, T) if received_us is None else received_us, imported, 0, fact)
 
 
 def product(message_id: str, product_id: str, fields: Mapping[str, Scalar]) -> AcceptedFact:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.events.columns import IMPORTED, Identifier
-from core.events.facts import AttributeWrite, ContactState, ListChange, Merge, ProductState
+from core.events.facts import EVENT_ITEM, AttributeWrite, ContactState, ListChange, Merge, ProductState
 from core.identity.rules import IdentityRules
 from core.profile.fold import KIND_MISMATCH, NO_IDENTIFIER
 from core.profile.profile import new_key
@@ -16,7 +16,7 @@ K1, K2 = new_key("w", 1, 1), new_key("w", 2, 2)
 def test_a_first_event_makes_a_contact_before_it() -> None:
     world = World()
     folded = world.take(event("a", T, C), event("b", T + 1, C))
-    assert folded.facts == (ContactState(1, K1, False, 0, T, 0),)
+    assert folded.facts == (ContactState(1, K1, False, 0, T, 0, False, T, EVENT_ITEM),)
     assert folded.events.contacts is not None
     assert folded.events.contacts.tolist() == [1, 1]
     assert folded.events.identifiers == ()
@@ -40,21 +40,53 @@ def test_the_order_of_facts_and_events_is_kept() -> None:
         event("c", T + 3, C),
     )
     assert folded.facts == (
-        ContactState(1, K1, False, 0, T, 0),
-        ContactState(1, K1, True, 1 << 5, T, 1),
+        ContactState(1, K1, False, 0, T, 0, False, T, EVENT_ITEM),
+        ContactState(1, K1, True, 1 << 5, T, 1, False, T + 1, 0),
         AttributeWrite(1, "external_id", "x", T + 1, False, 1),
         AttributeWrite(1, "city", "Kyiv", T + 1, False, 1),
         ListChange(1, "vip", True, T + 1, False, 1),
-        ContactState(2, new_key("w", 2, 1), False, 0, T + 2, 1),
+        ContactState(2, new_key("w", 2, 1), False, 0, T + 2, 1, False, T + 2, EVENT_ITEM),
     )
     assert world.contacts_of() == [1, 2, 1]
+
+
+def test_facts_tell_which_item_brought_them_when_and_whether_from_history() -> None:
+    world = World()
+    world.take(event("a", T, C), event("b", T, D))
+    facts = world.facts(
+        update("a", T, X, attributes={"city": "Odesa"}),  # a repetition: it keeps its number
+        update("u", T + 1, Identifier("messenger_id", "tg1"), imported=True),
+        event("c", T + 2, E, D, flags=IMPORTED),
+        update("v", T + 3, X, E, C, lists={"vip": True}),
+    )
+    key = new_key("w", 3, 2)
+    assert facts == (
+        ContactState(3, key, True, 0, T + 1, 0, True, T + 1, 1),
+        ContactState(2, new_key("w", 2, 1), True, 0, T, 0, True, T + 2, EVENT_ITEM),
+        AttributeWrite(2, "email", "e@example.com", T + 2, True, 0, EVENT_ITEM),
+        Merge(2, 1, 1, 2),
+        AttributeWrite(2, "email", "e@example.com", T + 3, False, 1, 2),
+        AttributeWrite(2, "external_id", "x", T + 3, False, 1, 2),
+        ListChange(2, "vip", True, T + 3, False, 1, 2),
+    )
+
+
+def test_a_grant_dated_ahead_does_not_outlast_a_later_refusal() -> None:
+    world = World()
+    ahead = T + 3 * 3_600_000_000
+    world.take(update("u", ahead, X, E, attributes={"city": "Kyiv"}, consents={"email": "granted"}, received_us=T))
+    assert world.profile(1).consents["email"].at_us == T
+    assert world.profile(1).attributes["city"].at_us == ahead
+    world.take(update("v", T + 1, X, consents={"email": "denied"}, received_us=T + 1))
+    assert world.profile(1).consents["email"].state == "denied"
+    assert world.profile(1).reachable() == 0
 
 
 def test_an_anonymous_history_joins_the_known_person() -> None:
     world = World()
     world.take(update("u", T, X, E))
     world.take(event("a", T + 1, C))
-    assert world.facts(event("b", T + 2, E, C)) == (Merge(1, 2, 0),)
+    assert world.facts(event("b", T + 2, E, C)) == (Merge(1, 2, 0, EVENT_ITEM),)
     assert world.take(event("c", T + 3, C)).events.contacts is not None
     assert world.contacts_of() == [2, 1, 1]
     assert world.profile(2).merged_into == 1
@@ -83,7 +115,7 @@ def test_a_merge_that_lifts_consent_says_so() -> None:
     world.take(update("u", T, E, consents={"email": "granted"}))
     world.take(event("v", T + 5, X))
     facts = world.facts(event("w", T + 6, X, E))
-    assert facts == (Merge(2, 1, 0), ContactState(2, K2, True, 1, T, 0))
+    assert facts == (Merge(2, 1, 0, EVENT_ITEM), ContactState(2, K2, True, 1, T, 0, False, T + 6, EVENT_ITEM))
 
 
 def test_two_external_ids_never_merge_and_the_first_keeps_the_email() -> None:
@@ -166,8 +198,8 @@ def test_the_first_value_fixes_the_kind_of_an_attribute() -> None:
 def test_an_event_shows_a_new_address_as_an_attribute_only_where_there_is_none() -> None:
     world = World()
     assert world.facts(event("a", T, X, E, flags=IMPORTED))[1:] == (
-        AttributeWrite(1, "external_id", "x", T, True, 0),
-        AttributeWrite(1, "email", "e@example.com", T, True, 0),
+        AttributeWrite(1, "external_id", "x", T, True, 0, EVENT_ITEM),
+        AttributeWrite(1, "email", "e@example.com", T, True, 0, EVENT_ITEM),
     )
     assert world.facts(event("b", T + 1, X, F)) == ()
     assert world.profile(1).addresses("email")

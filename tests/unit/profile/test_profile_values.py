@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from datetime import date
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -85,6 +86,33 @@ def test_suppression_wins_over_consent_whichever_came_last() -> None:
         assert one.consents["email"] == Consent("suppressed", "link", 9, 9)
         assert with_consent(one, "email", Consent("granted", "", 5, 10)).consents["email"].state == "suppressed"
         assert with_consent(one, "email", Consent("granted", "", 10, 10)).consents["email"].state == "granted"
+
+
+def test_consents_of_merges_do_not_depend_on_their_order() -> None:
+    said = ["suppressed", "denied", "granted", "suppressed", "bounced", "denied"]
+    for channel_states in (said[:3], said[1:5], said):
+        parts = [
+            Profile(n, f"k{n}", 0, consents={"email": Consent(state, f"source{n}", n, n)})
+            for n, state in enumerate(channel_states, 1)
+        ]
+        found = set()
+        for one in permutations(parts):
+            left, right = one[0], one[-1]
+            for part in one[1:]:
+                left = merge(left, part)
+            for part in one[-2::-1]:
+                right = merge(part, right)
+            halves = merge(merge(one[0], one[1]), merge(one[2], one[3])) if len(one) == 4 else left
+            found |= {left.consents["email"], right.consents["email"], halves.consents["email"]}
+        assert len(found) == 1
+        [consent] = found
+        assert (consent.state, consent.at_us) == ("suppressed", len(parts))
+
+
+def test_without_a_refusal_the_later_consent_counts() -> None:
+    granted = Profile(1, "a", 0, consents={"email": Consent("granted", "form", 1, 1)})
+    bounced = Profile(2, "b", 0, consents={"email": Consent("bounced", "mail", 2, 2)})
+    assert merge(granted, bounced).consents == merge(bounced, granted).consents == bounced.consents
 
 
 def test_lists_unite() -> None:

@@ -6,6 +6,9 @@ from dataclasses import replace
 
 from core.profile.profile import Consent, Profile, with_attribute
 
+#: How strict a refusal is: of two profiles that become one, it wins over any other state.
+_RANKS = {"suppressed": 2, "denied": 1}
+
 
 def merge(survivor: Profile, loser: Profile) -> Profile:
     """The survivor on the union of both: the latest write of each attribute, suppression over consent, lists united.
@@ -36,10 +39,6 @@ def merge(survivor: Profile, loser: Profile) -> Profile:
 def absorbed(loser: Profile, survivor: int) -> Profile:
     """What stays under the loser's number: its last state, and where it went."""
     return replace(loser, merged_into=survivor)
-
-
-#: How strict a state is; what is not here is all the same.
-_RANKS = {"suppressed": 2, "denied": 1}
 
 
 def _stricter(a: Consent, b: Consent) -> Consent:

@@ -171,7 +171,10 @@ def check_identifiers(
             report.note(path, f"names nobody: it is no usable {kind}")
     if not kept and not report.problems:
         told = "; ".join(f"{note.path} {note.description}" for note in report.notes[:3])
-        report.bad("", Bad(NO_IDENTIFIER, f"nothing says whose this is{f' ({told})' if told else ''}"))
+        report.bad(
+            report.notes[0].path if report.notes else "identifiers",
+            Bad(NO_IDENTIFIER, f"nothing says whose this is{f' ({told})' if told else ''}"),
+        )
     return tuple(kept)
 
 

@@ -19,7 +19,9 @@ from cdp.segment.v1 import segment_pb2_grpc
 from cdp.workspace.v1 import workspace_pb2, workspace_pb2_grpc
 from core.clock import DAY_US, HOUR_US, SECOND_US, ManualClock
 from services.runtime.errors import from_rpc
+from services.runtime.partitions import partition
 from services.runtime.roles import ALL_ROLES, Role
+from services.segment_engine.app import SegmentEngine
 from tests.flow.platform import Platform, eventually
 
 START_US = int(datetime(2026, 11, 2, 10, tzinfo=UTC).timestamp()) * 1_000_000
@@ -327,3 +329,87 @@ async def test_a_tree_says_the_same_as_its_text(client: Client) -> None:
     by_text = await client.evaluate(converted.text)
     assert by_tree.count == by_text.count
     assert by_text.count.total == 3
+
+
+@pytest.mark.slow
+async def test_editing_a_parametric_segment_changes_those_that_refer_to_it(client: Client) -> None:
+    await client.save("Older", "age >= :least")
+    await client.save("Older than 25", 'in segment "Older" with least = 25')
+    assert (await client.count("Older than 25")).count.total == 7
+    await client.save("Older", "age < :least")
+    assert (await client.count("Older than 25")).count.total == 5
+
+
+@pytest.mark.slow
+async def test_a_caller_that_hangs_up_leaves_no_half_of_a_save(client: Client) -> None:
+    engine = client.platform.host(Role.SEGMENT_ENGINE).service(Role.SEGMENT_ENGINE)
+    assert isinstance(engine, SegmentEngine)
+    (workspace,) = client.platform.host(Role.SEGMENT_ENGINE).runtime.workspaces.all()
+    shard = engine.shards.shard(workspace.id)
+    async with shard._lock:  # the save waits for its turn, and its caller goes away meanwhile
+        call = client.save("Everyone", "everyone")
+        waiting = asyncio.create_task(call)
+
+        async def waits() -> bool:
+            return bool(shard._steps)
+
+        await eventually(waits, "the save has begun")
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    async def saved() -> bool:
+        return "Everyone" in shard.published.segments
+
+    await eventually(saved, "the save runs to its end")
+    assert (await client.count("Everyone")).count.total == PEOPLE
+    records = client.segments.Watch(pb.WatchRequest(segment="Everyone"), metadata=client.metadata)
+    async for step in records:
+        assert len(BitMap.deserialize(step.bulk[0].entered_roaring)) == PEOPLE
+        break
+
+
+@pytest.mark.slow
+async def test_a_restart_from_a_snapshot_newer_than_any_record_records_nothing(client: Client) -> None:
+    await client.save("Bought in the last hour", "did order_completed in last 1 hours")
+    platform = client.platform
+
+    async def records() -> list[tuple[int, int, int]]:
+        (workspace,) = platform.host(Role.SEGMENT_ENGINE).runtime.workspaces.all()
+        entries = await platform.log.read(partition(Role.SEGMENT_ENGINE, workspace), 0, 1_000, 1 << 24)
+        steps = [pb.WatchResponse.FromString(entry.payload) for entry in entries]
+        return [(one.contact, one.change, one.recorded_at_us) for step in steps for one in step.memberships]
+
+    platform.clock.advance(2 * HOUR_US)
+
+    async def all_left() -> bool:
+        return len(await records()) == 4
+
+    await eventually(all_left, "the four buyers left")
+    platform.clock.advance(2 * HOUR_US)
+    before = (await client.evaluate("everyone")).freshness.position
+    late = ingest_pb2.Order(
+        order_id="late",
+        status="completed",
+        occurred_at_us=START_US + 3 * HOUR_US // 2,  # in the window only at an instant that is long past
+        identifiers=[facts_pb2.Identifier(kind="external_id", value="u1")],
+    )
+    await client._ingest.RecordOrder(ingest_pb2.RecordOrderRequest(order=late), metadata=client.metadata)
+    folder = platform.host(Role.SEGMENT_ENGINE).runtime.settings.data_dir / "snapshots"
+
+    async def kept() -> bool:
+        return any(int(path.stem) > before for path in folder.glob("*/*.snapshot"))
+
+    await eventually(kept, "a snapshot holds the late order")
+    told = await records()
+    await platform.stop(ALL_ROLES)
+    await platform.start(ALL_ROLES)
+    await platform.host(Role.SEGMENT_ENGINE).wait_ready(20.0)
+    platform.clock.advance(SECOND_US)
+    wanted_us = platform.clock.now_us()
+
+    async def ticked() -> bool:
+        return (await client.count("Bought in the last hour")).freshness.as_of_us >= wanted_us
+
+    await eventually(ticked, "time goes on")
+    assert await records() == told

@@ -150,12 +150,17 @@ BAD_ITEMS: list[tuple[str, Any, str, str]] = [
     ("event of a wrong type", track(event=["x"]), "WRONG_TYPE", "event"),
     ("event without letters", track(event="?!"), "BAD_NAME", "event"),
     ("event too long", track(event="x" * 129), "BAD_NAME", "event"),
-    ("nobody", track(userId=None), "NO_IDENTIFIER", ""),
+    ("nobody", track(userId=None), "NO_IDENTIFIER", "identifiers"),
     *(
-        (f"nobody {value!r}", track(userId=value), "NO_IDENTIFIER", "")
+        (f"nobody {value!r}", track(userId=value), "NO_IDENTIFIER", "userId")
         for value in ("", " ", "null", "undefined", "0", 0, "anonymous", "[object Object]")
     ),
-    ("email that is none", track(userId=None, context={"traits": {"email": "ann"}}), "NO_IDENTIFIER", ""),
+    (
+        "email that is none",
+        track(userId=None, context={"traits": {"email": "ann"}}),
+        "NO_IDENTIFIER",
+        "context.traits.email",
+    ),
     ("NUL in an id", track(userId="a\0b"), "BAD_TEXT", "userId"),
     ("lone surrogate", track(properties={"a": "\ud800"}), "BAD_TEXT", "properties.a"),
     ("lone surrogate in a name", track(properties={"a\udfff": 1}), "BAD_NAME", "properties.a\\udfff"),

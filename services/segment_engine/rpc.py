@@ -101,15 +101,14 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
 
     async def ListSegments(self, request: pb.ListSegmentsRequest, context: Context) -> pb.ListSegmentsResponse:
         shard = self._shard()
-        newest = [stored for stored in shard.saved.definitions.newest() if stored.revision.name > request.page_token]
-        page = newest[: min(request.page_size or 100, 1000)]
+        page, next_page_token = shard.saved.definitions.page(request.page_size, request.page_token)
         root = shard.published.root
         return pb.ListSegmentsResponse(
             segments=[
                 segment_to_proto(stored, shard.saved.bind_saved(stored.revision.name, root).parameters)
                 for stored in page
             ],
-            next_page_token=page[-1].revision.name if len(page) < len(newest) else "",
+            next_page_token=next_page_token,
         )
 
     async def DeleteSegment(self, request: pb.DeleteSegmentRequest, context: Context) -> pb.DeleteSegmentResponse:
@@ -177,8 +176,7 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
     @staticmethod
     async def _subject(shard: EngineShard, request: pb.EvaluateRequest, published: Published) -> BoundRule:
         if request.WhichOneof("subject") == "name":
-            view = published.segments.get(request.name)
-            return view.saved.bound if view is not None else shard.saved.bind_saved(request.name, published.root)
+            return _saved(shard, published, request.name)
         return await _bind(shard, await _read(request.rule), published.root)
 
     async def Members(self, request: pb.MembersRequest, context: Context) -> AsyncIterator[pb.MembersResponse]:
@@ -222,8 +220,7 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
         asked = [*request.contacts, *(-1 if number is None else number for number in by_key)]
         freshness = _freshness(published)
         if request.parameters or request.as_of_us:
-            view = published.segments.get(request.name)
-            bound = view.saved.bound if view is not None else shard.saved.bind_saved(request.name, published.root)
+            bound = _saved(shard, published, request.name)
             as_of_us = _as_of(shard, request.as_of_us, published)
             real = [contact for contact in asked if contact >= 0]
             parameters = parameters_from_proto(request.parameters)
@@ -253,6 +250,12 @@ async def _bind(shard: EngineShard, rule: Rule, root: Root, as_name: str | None 
     if len(rule.nodes) <= _INLINE_NODES:
         return shard.saved.bind(rule, root, as_name)
     return await asyncio.to_thread(shard.saved.bind, rule, root, as_name)
+
+
+def _saved(shard: EngineShard, published: Published, name: str) -> BoundRule:
+    """The rule of a saved segment: as it is kept current, or bound now where it has parameters."""
+    view = published.segments.get(name)
+    return view.saved.bound if view is not None else shard.saved.bind_saved(name, published.root)
 
 
 def _standing(shard: EngineShard, published: Published, name: str) -> StandingView:

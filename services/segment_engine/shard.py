@@ -170,7 +170,7 @@ class EngineShard:
             async with self._lock:
                 # What is committed must never be behind a snapshot: a restart evaluates facts at the committed instant.
                 root = self._index.root()
-                await self._step(list, (self._reached().write(),), aside=False)
+                await self._step(list, (), aside=False)
             await self._snapshots.keep(root, self._subscription.epoch)
 
     async def _restore(self) -> None:
@@ -182,7 +182,7 @@ class EngineShard:
         if zone_before != self.workspace.zone:
             saved = self.saved.standing(root)
             move = partial(self._standing.move_to_zone, self.workspace.zone, saved, self.clock.now_us())
-            await self._step(move, (self._reached().write(),), aside=True)
+            await self._step(move, (), aside=True)
         self._publish()
 
     async def _restore_what_is_there(self) -> None:
@@ -202,7 +202,7 @@ class EngineShard:
                     await self._restore()
                 return
             aside = len(batch.events) + len(batch.facts) > _INLINE_FACTS
-            await self._step(lambda: self._standing.apply(batch), (), aside=aside)
+            await self._step(lambda: self._standing.apply(batch), None, aside=aside)
             loop_s = asyncio.get_running_loop().time()
             if response.position >= response.last_position or loop_s - self._published_s > _PUBLISH_PAUSE_S:
                 self._publish()
@@ -219,7 +219,7 @@ class EngineShard:
     async def tick(self) -> None:
         """Let time pass to now: boundaries are recorded at their exact instants."""
         async with self._lock:
-            await self._step(lambda: self._standing.advance(self.clock.now_us()), (), aside=True)
+            await self._step(lambda: self._standing.advance(self.clock.now_us()), None, aside=True)
             self._publish()
 
     async def save(self, change: DefinitionChange, saved: Saved | None, dependents: Sequence[Saved]) -> None:
@@ -246,14 +246,17 @@ class EngineShard:
             self.saved.applied(change.stored)
             self._publish()
 
-    async def _step(self, decide: Callable[[], list[Change]], writes: Sequence[TableWrite], *, aside: bool) -> None:
-        """Change memory (`aside`: in a thread) and make its records durable with `writes`, or break the shard."""
+    async def _step(
+        self, decide: Callable[[], list[Change]], writes: Sequence[TableWrite] | None, *, aside: bool
+    ) -> None:
+        """Change memory (`aside`: in a thread) and make its records durable with `writes`, or break the shard. `writes`
+        None: there is nothing to commit unless something changed."""
         if self._broken.done():
             raise unavailable("NOT_READY", "the segment engine of this workspace is opened again", 0.5)
         try:
             changes = await asyncio.to_thread(decide) if aside else decide()
-            if changes or writes:
-                await self._commit(changes, writes)
+            if changes or writes is not None:
+                await self._commit(changes, writes or ())
         except BaseException as error:
             self._break(error)
             raise

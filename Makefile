@@ -9,6 +9,8 @@ BIN       := $(VENV)/bin
 STAMP     := $(VENV)/.installed
 LEFT_OUT  := build/left-out.txt
 PROTO_SET := build/protos.binpb
+SERVICE_TESTS := tests/flow tests/contract tests/fault
+SERVICE_LOG   := build/service-tests.txt
 
 # On a continuous-integration machine nothing may be left out for want of a tool.
 DEPLOY_FLAGS := --left-out $(LEFT_OUT) $(if $(CI),--require-all)
@@ -22,7 +24,7 @@ step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help install run test lint fmt fmt-check types imports protos protos-check deploy-check pytest \
-	left-out bench fault fuzz lock clean
+	left-out bench load fault fuzz lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "; print "make <target>, where <target> is one of\n"} \
@@ -96,17 +98,28 @@ deploy-check: install ## hadolint, helm lint --strict, kubernetes-validate --str
 
 pytest: install ## the tests, without the long fault runs; narrow with ARGS='tests/unit -k name'
 	$(call step,pytest)
+ifneq ($(ARGS),)
 	@$(BIN)/python -m pytest -m "not fault" $(ARGS)
+else
+	@# Two at a time: services wait for logs and peers while the core's tests compute.
+	@mkdir -p build; $(BIN)/python -m pytest -m "not fault" $(SERVICE_TESTS) > $(SERVICE_LOG) 2>&1 & services=$$!; \
+		$(BIN)/python -m pytest -m "not fault" $(addprefix --ignore=,$(SERVICE_TESTS)); core=$$?; \
+		wait $$services; status=$$?; cat $(SERVICE_LOG); exit $$((core | status))
+endif
 
 left-out:
 	@printf '\n\033[1m== left out of make test\033[0m\n'
 	@test ! -s $(LEFT_OUT) || sed 's/^/  /' $(LEFT_OUT)
-	@echo "  long fault runs over the whole data set (make fault), benchmarks (make bench), long fuzzing (make fuzz)"
+	@echo "  long fault runs over the whole data set (make fault), benchmarks (make bench), load (make load), long fuzzing (make fuzz)"
 	@echo "  building and running the image, and installing the chart: both need a container engine or a cluster"
 
-bench: install ## figures of this machine, printed and written to build/bench
+bench: install ## figures of this machine against DuckDB and ClickHouse, printed and written to build/bench.json
 	$(call step,bench)
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+load: install ## the segment query endpoint under load, while events come in; printed and written to build/load.json
+	$(call step,load)
+	@$(BIN)/python -m tests.load $(ARGS)
 
 fault: install ## long runs with kill -9, whole data set
 	$(call step,fault)

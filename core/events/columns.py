@@ -96,9 +96,9 @@ class EventColumns:
 
     def take(self, rows: NDArray[np.intp]) -> EventColumns:
         """The events at `rows` (ascending, unique) alone; strings are shared, not compacted."""
-        kept_items = [np.arange(self.item_offsets[r], self.item_offsets[r + 1]) for r in rows]
-        item_rows = np.concatenate(kept_items) if kept_items else np.zeros(0, np.int64)
         counts = (self.item_offsets[1:] - self.item_offsets[:-1])[rows]
+        first = self.item_offsets[rows].astype(np.int64) - (np.cumsum(counts, dtype=np.int64) - counts)
+        item_rows = np.arange(int(counts.sum()), dtype=np.int64) + np.repeat(first, counts)
         total_items = int(self.item_offsets[-1])
         return replace(
             self,

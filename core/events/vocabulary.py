@@ -54,7 +54,8 @@ ORDER_PARAMS: Mapping[str, Kind] = {
     "store": Kind.TEXT,
 }
 
-#: Parameters of message activity; `kind` is promo, trigger or transactional.
+#: Parameters of message activity; `kind` is promo, trigger or transactional, `time_zone` (of message_sent) the zone of
+#: the contact when it was sent.
 MESSAGE_PARAMS: Mapping[str, Kind] = {
     "message_id": Kind.TEXT,
     "kind": Kind.TEXT,
@@ -65,6 +66,7 @@ MESSAGE_PARAMS: Mapping[str, Kind] = {
     "step": Kind.TEXT,
     "template": Kind.TEXT,
     "reason": Kind.TEXT,
+    "time_zone": Kind.TEXT,
 }
 
 _PRODUCT_EVENTS = ("product_viewed", "product_clicked", "wishlist_added", "wishlist_removed")
@@ -104,6 +106,8 @@ EVENTS: Mapping[str, Mapping[str, Kind]] = {
     "review_read": {"product_id": Kind.TEXT},
     "review_written": {"product_id": Kind.TEXT, "rating": Kind.INTEGER},
     "chat_opened": {},
+    "scenario_entered": {"scenario": Kind.TEXT},
+    "scenario_left": {"scenario": Kind.TEXT},
     "survey_answered": {
         "survey": Kind.TEXT,
         "question": Kind.TEXT,
@@ -137,4 +141,13 @@ ATTRIBUTES: Mapping[str, Kind] = {
     "loyalty_status": Kind.TEXT,
     "loyalty_tags": Kind.TEXT_LIST,
     "children": Kind.OBJECT_LIST,
+    "bases": Kind.TEXT_LIST,
+}
+
+#: Canonical fields of the elements of lists of objects.
+ELEMENTS: Mapping[tuple[str, str], Kind] = {
+    ("children", "name"): Kind.TEXT,
+    ("children", "gender"): Kind.TEXT,
+    ("children", "age"): Kind.INTEGER,
+    ("children", "birth_date"): Kind.DATE,
 }

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
+from core.errors import CdpError, Code
 from core.events.raw import raw_scalar
+from core.index.bulk import WriteColumns
 from core.index.contacts import Moves
 from core.index.dictionary import TextDictionary
 from core.index.event_store import learn
 from core.index.interner import ListInterner, LocationInterner
-from core.index.steps import MISSING, StepRun, StepView, StepWriter
+from core.index.step_run import MISSING, StepRun
+from core.index.step_writer import StepWriter
+from core.index.steps import StepView
 from core.schema import Kind, Location, Value, kind_of
+
+#: Writes wait unsorted at some 100 bytes each.
+_MOST_WAITING = 1_000_000
+_SCALARS = (Kind.TEXT, Kind.INTEGER, Kind.DECIMAL, Kind.BOOLEAN, Kind.INSTANT, Kind.DATE)
 
 
 class AttributeStore:
@@ -26,6 +36,13 @@ class AttributeStore:
         self._kinds: dict[str, Kind] = {}
         self._element_kinds: dict[tuple[str, str], Kind] = {}
         self.next_log_order = 0
+        self._waiting = 0
+        self._folding: StepWriter | None = None
+
+    @property
+    def due(self) -> bool:
+        """Whether so many writes wait that they should be sealed."""
+        return self._waiting >= _MOST_WAITING
 
     def write(self, contact: int, name: str, value: Value | None, at_us: int) -> None:
         """Attribute `name` of `contact` is `value` from `at_us` on; None: missing."""
@@ -33,6 +50,27 @@ class AttributeStore:
         if value is not None:
             kind, raw = self._encode(name, value)
         self._writer(self._attributes, name).write(contact, at_us, self._order(), kind, raw)
+
+    def write_columns(self, columns: WriteColumns) -> None:
+        """The same for many contacts. Raises CdpError for a kind that is no scalar."""
+        if columns.kind not in _SCALARS:
+            raise CdpError(Code.INTERNAL, "KIND_NOT_COLUMNAR", f"{columns.kind.name} values are written one by one")
+        count = len(columns.contacts)
+        if count == 0:
+            return
+        learn(self._kinds, columns.name, columns.kind)
+        values, kinds = columns.values, np.full(count, columns.kind, np.uint8)
+        if columns.missing is not None:
+            kinds[columns.missing] = MISSING
+            values = np.where(columns.missing, 0, values)
+        if columns.kind is Kind.TEXT:
+            values = self._dictionary.add_all(columns.texts).astype(np.int64)[values]
+            values[kinds == MISSING] = 0
+        log_order = np.arange(self.next_log_order, self.next_log_order + count)
+        self.next_log_order += count
+        self._waiting += count
+        run = StepRun(columns.contacts, columns.occurred_at_us, log_order, kinds, values)
+        self._writer(self._attributes, columns.name).write_all(run)
 
     def put_on_list(self, contact: int, name: str, member: bool, at_us: int, parts: tuple[int, ...]) -> None:
         """`contact` is on the static list from `at_us` on, or off it; the change holds for all its `parts`."""
@@ -42,10 +80,20 @@ class AttributeStore:
 
     def seal(self, moves: Moves) -> None:
         """Apply `moves` to all writes and sort what waits in."""
+        self._waiting = 0
         for writer in self._attributes.values():
             writer.seal(moves, keep_parts=False)
         for writer in self._lists.values():
             writer.seal(moves, keep_parts=True)
+
+    def fold_some(self) -> None:
+        """Tidy up after many small writes, a part of one step function at a time, so that nobody waits long."""
+        if self._folding is None or not self._folding.folding:
+            writers = [*self._attributes.values(), *self._lists.values()]
+            worst = max(writers, key=lambda writer: writer.overdue, default=None)
+            self._folding = worst if worst is not None and worst.overdue > 1 else None
+        if self._folding is not None:
+            self._folding.fold_some()
 
     def attributes(self) -> Mapping[str, StepView]:
         """Every attribute ever written, pinned."""
@@ -63,13 +111,13 @@ class AttributeStore:
         """(attribute, field) -> kind, for lists of objects."""
         return dict(self._element_kinds)
 
-    def load_attribute(self, name: str, run: StepRun) -> None:
+    def load_attribute(self, name: str, view: StepView) -> None:
         """Put back an attribute of a snapshot."""
-        self._writer(self._attributes, name).load(run)
+        self._writer(self._attributes, name).load(view)
 
-    def load_list(self, name: str, run: StepRun) -> None:
+    def load_list(self, name: str, view: StepView) -> None:
         """Put back a static list of a snapshot."""
-        self._writer(self._lists, name).load(run)
+        self._writer(self._lists, name).load(view)
 
     def restore(
         self, kinds: Mapping[str, Kind], element_kinds: Mapping[tuple[str, str], Kind], next_log_order: int
@@ -103,6 +151,7 @@ class AttributeStore:
 
     def _order(self) -> int:
         self.next_log_order += 1
+        self._waiting += 1
         return self.next_log_order - 1
 
     @staticmethod

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from pyroaring import BitMap
 
 from core.index.roaring_format import numbers_to_portable, portable_to_numbers, words_to_portable
+from core.kernels.bits import numbers_of
 from core.kernels.ranges import sorted_unique
 
 #: A set that spans no more words than this is dense whatever it holds: 512 bytes.
 _SMALL_WORDS = 64
 #: Up to here a bitmap is made from a Python list; beyond, from portable bytes.
-_LIST_LIMIT = 512
+_LIST_LIMIT = 4096
 
 Words = NDArray[np.uint64]
 
@@ -73,11 +74,42 @@ class ContactSet:
             return words_to_portable(self._words)
         return numbers_to_portable(self.numbers())
 
+    def words(self, least: int = 0) -> Words:
+        """The set as words, at least so many; shared with the set, so do not write."""
+        if self._words is None:
+            numbers = self.numbers()
+            n = max(least * 64, int(numbers[-1]) + 1 if len(numbers) else 0)
+            return ContactSet.from_mask(self.mask(n)).words()
+        if len(self._words) >= least:
+            return self._words
+        words = np.zeros(least, np.uint64)
+        words[: len(self._words)] = self._words
+        return words
+
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes the members take: of words exactly, of a bitmap at most two a member."""
+        if self._words is not None:
+            return int(self._words.nbytes)
+        assert self._bitmap is not None
+        return 16 + 2 * len(self._bitmap)
+
+    def has(self, numbers: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Membership of each of `numbers`."""
+        if self._words is None:
+            members = self.numbers()
+            if len(members) == 0:
+                return np.zeros(len(numbers), np.bool_)
+            places = np.searchsorted(members, numbers.astype(np.uint32, copy=False))
+            return np.asarray(members[np.minimum(places, len(members) - 1)] == numbers, np.bool_)
+        return self._has(numbers)
+
     def numbers(self) -> NDArray[np.uint32]:
         """The members, ascending, uint32; a new array."""
         if self._words is not None:
-            bits = np.unpackbits(self._words.view(np.uint8), bitorder="little")
-            return np.flatnonzero(bits.view(np.bool_)).astype(np.uint32)
+            members = np.empty(len(self), np.uint32)
+            numbers_of(self._words, members)
+            return members
         assert self._bitmap is not None
         if len(self._bitmap) <= _LIST_LIMIT:
             return np.array(list(self._bitmap), np.uint32)
@@ -184,13 +216,13 @@ class ContactSet:
         result[places] = operation(result[places], bits)
         return ContactSet(result, None)
 
-    def _has(self, numbers: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    def _has(self, numbers: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Membership of each of `numbers` in this dense set."""
         assert self._words is not None
-        places = numbers >> np.uint32(6)
+        places = numbers >> 6
         inside = places < len(self._words)
         found = np.zeros(len(numbers), np.bool_)
-        bits = self._words[places[inside]] >> (numbers[inside] & np.uint32(63)).astype(np.uint64)
+        bits = self._words[places[inside]] >> (numbers[inside] & 63).astype(np.uint64)
         found[inside] = (bits & np.uint64(1)).astype(np.bool_)
         return found
 

@@ -2,33 +2,100 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import CdpError, Code
 from core.events.facts import ContactState
-from core.index.chunked import ChunkedColumn, FrozenColumn
+from core.index.bit_column import BitColumn
+from core.index.contact_set import ContactSet
+from core.index.keys import Keys, KeyTable, KeyView
+from core.index.patched import FrozenTable, PatchedTable
+from core.index.recent import rows_above
+from core.index.step_run import in_time_order
+from core.kernels.bits import set_bits
 
 #: `earliest` of a contact that is in no answer: never heard of, merged away or erased.
 NEVER_US = 2**63 - 1
-_ITSELF, ERASED = -1, -2
+#: Where facts of a contact belong: to itself, nowhere, or (0 and more) to that contact.
+ITSELF, ERASED = -1, -2
+#: How the table of the merged keeps it, so that a row never written means ITSELF: ERASED as 1, contact c as c + 2.
+_ERASED_HELD, _SHIFT = 1, 2
+_BEFORE_ALL = -(2**63)
+#: Bits of `reachable`; a channel that nobody has costs nothing.
+_CHANNEL_BITS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ContactView:
-    """All contacts at one version. `earliest` int64: the instant of the earliest fact, NEVER_US for contacts in no
-    answer. `known` bool, `reachable` uint8 bits of CHANNELS. `forward` int64: the survivor of a merged contact, below
-    0 for others. `survivors` ascending and `losers`: every merge that stands, for finding the parts of a contact."""
+    """All contacts at one version. `alive`: those in answers; `earliest`: the instant of the earliest fact of each of
+    them; `latest_us` is at or after all of these. `known`, and one set per channel. `forward` and the ascending
+    `survivors` with their `losers`: every merge that stands, for finding the parts of a contact."""
 
     count: int
-    earliest: FrozenColumn
-    known: FrozenColumn
-    reachable: FrozenColumn
-    forward: FrozenColumn
+    alive: ContactSet
+    earliest: FrozenTable
+    latest_us: int
+    known: ContactSet
+    channels: tuple[ContactSet, ...]
+    forward: FrozenTable
     survivors: NDArray[np.uint32]
     losers: NDArray[np.uint32]
+    keys: KeyView
+    _existing: dict[int, ContactSet] = field(default_factory=dict, repr=False, compare=False)
+    _reachable: dict[int, ContactSet] = field(default_factory=dict, repr=False, compare=False)
+
+    def exists(self, as_of_us: int) -> ContactSet:
+        """Contacts whose earliest fact is at or before `as_of`."""
+        if as_of_us >= self.latest_us:
+            return self.alive
+        found = self._existing.get(as_of_us)
+        if found is None:
+            rows, _ = rows_above(self.earliest, 0, as_of_us)
+            alive = self.alive.words((self.earliest.n + 63) >> 6)
+            later = np.zeros_like(alive)
+            set_bits(rows, later)
+            found = ContactSet(alive & ~later, None)
+            # The rules of one wave ask for one instant.
+            self._existing.clear()
+            self._existing[as_of_us] = found
+        return found
+
+    def earliest_of(self, contacts: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """The instant of the earliest fact of each; NEVER_US for contacts in no answer."""
+        return np.where(self.alive.has(contacts), self.earliest.take(contacts, (0,))[0], NEVER_US)
+
+    def earliest_between(self, after_us: int, until_us: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Contacts in answers whose earliest fact lies in (after, until], and its instant, in time order."""
+        if after_us >= self.latest_us:
+            return in_time_order([], [])
+        rows, earliest = rows_above(self.earliest, 0, after_us)
+        inside = (earliest <= until_us) & self.alive.has(rows)
+        return in_time_order([rows[inside]], [earliest[inside]])
+
+    def reachable(self, channels: int) -> ContactSet:
+        """Contacts reachable by any channel whose bit is set; made once for each question."""
+        found = self._reachable.get(channels)
+        if found is None:
+            found = ContactSet.empty()
+            for number, reached in enumerate(self.channels):
+                if channels >> number & 1:
+                    found = found | reached
+            self._reachable[channels] = found
+        return found
+
+    def reachable_of(self, contacts: NDArray[np.uint32]) -> NDArray[np.uint8]:
+        """The bits of the channels by which each is reachable."""
+        bits = np.zeros(len(contacts), np.uint8)
+        for number, reached in enumerate(self.channels):
+            bits |= reached.has(contacts).astype(np.uint8) << np.uint8(number)
+        return bits
+
+    def forward_of(self, contacts: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Where the facts of each belong: ITSELF, ERASED, or the number of the survivor."""
+        return _forward(self.forward.take(contacts, (0,))[0])
 
     def parts(self, contacts: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """`contacts` and the contacts that were merged into them, in no order."""
@@ -41,17 +108,23 @@ class ContactView:
         """For each part the contact it belongs to now; erased ones are left out."""
         if len(parts) == 0:
             return parts
-        target = self.forward.take(parts)
+        target = self.forward_of(parts)
         kept = target != ERASED
         whole: NDArray[np.uint32] = np.where(target >= 0, target, parts)[kept].astype(np.uint32)
         return whole
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of everything but the keys."""
+        sets = (self.alive, self.known, *self.channels)
+        return self.earliest.nbytes + self.forward.nbytes + sum(one.words().nbytes for one in sets)
 
 
 class Moves:
     """Where facts belong after the merges and erasures so far. `fresh`: the contacts, ascending, that lost their facts
     since the last seal."""
 
-    def __init__(self, forward: ChunkedColumn, fresh: NDArray[np.uint32], any_ever: bool) -> None:
+    def __init__(self, forward: PatchedTable, fresh: NDArray[np.uint32], any_ever: bool) -> None:
         self._forward = forward
         self.fresh = fresh
         self._any_ever = any_ever
@@ -64,7 +137,7 @@ class Moves:
         """The contact that each fact belongs to now, and which facts remain (those of erased contacts do not)."""
         if not self._any_ever or len(contacts) == 0:
             return contacts, np.ones(len(contacts), np.bool_)
-        target = self._forward.get(contacts)
+        target = _forward(self._forward.get(contacts, (0,))[0])
         return np.where(target >= 0, target, contacts).astype(np.uint32), target != ERASED
 
 
@@ -72,13 +145,15 @@ class ContactTable:
     """The writer."""
 
     def __init__(self) -> None:
-        self.keys: list[str] = []
-        self.numbers: dict[str, int] = {}
-        self._earliest = ChunkedColumn(np.int64, NEVER_US)
-        self._known = ChunkedColumn(np.bool_, 0)
-        self._reachable = ChunkedColumn(np.uint8, 0)
-        self._forward = ChunkedColumn(np.int64, _ITSELF)
-        self._states: dict[int, tuple[bool, int]] = {}
+        self.count = 0
+        self._keys = KeyTable()
+        self._alive = BitColumn()
+        self._earliest = PatchedTable(np.int64)
+        self._latest_us = _BEFORE_ALL
+        self._known = BitColumn()
+        self._channels = tuple(BitColumn() for _ in range(_CHANNEL_BITS))
+        self._forward = PatchedTable(np.uint32)
+        self._states: dict[int, tuple[str, bool, int]] = {}
         self._parts: dict[int, list[int]] = {}
         self._erased: set[int] = set()
         self._loser_of: dict[int, int] = {}
@@ -87,19 +162,27 @@ class ContactTable:
 
     def grow(self, count: int) -> None:
         """Make contacts `0..count` exist."""
-        if count > len(self.keys):
-            self.keys.extend([""] * (count - len(self.keys)))
-            for column in (self._earliest, self._known, self._reachable, self._forward):
-                column.grow(count)
+        self.count = max(self.count, count)
 
     def state(self, fact: ContactState) -> None:
         """Take in what unification says of a contact now; an erased or merged one keeps out of every answer."""
         self.grow(fact.contact + 1)
-        if fact.contact in self._erased:
+        if fact.contact not in self._erased:
+            self._states[fact.contact] = (fact.key, fact.known, fact.reachable)
+
+    def states(
+        self, contacts: NDArray[np.uint32], keys: Keys, known: NDArray[np.bool_], reachable: NDArray[np.uint8]
+    ) -> None:
+        """The same of many contacts (unique) at once."""
+        if len(contacts) == 0:
             return
-        self.keys[fact.contact] = fact.key
-        self.numbers[fact.key] = fact.contact
-        self._states[fact.contact] = (fact.known, fact.reachable)
+        self.flush_states()
+        self.grow(int(contacts.max()) + 1)
+        if self._erased:
+            kept = ~np.isin(contacts, np.array(sorted(self._erased), np.uint32))
+            keys = keys[kept] if isinstance(keys, np.ndarray) else [keys[at] for at in np.flatnonzero(kept).tolist()]
+            contacts, known, reachable = contacts[kept], known[kept], reachable[kept]
+        self._write_states(contacts, keys, known, reachable)
 
     def parts_of(self, contact: int) -> tuple[int, ...]:
         """`contact` and all that were merged into it."""
@@ -122,9 +205,14 @@ class ContactTable:
             parts.append(part)
             self._loser_of[part] = survivor
             self._fresh.add(part)
-        self._forward.set(np.array(parts), survivor)
-        both = np.array([survivor, loser])
-        self._earliest.set(both, np.array([self._earliest.get(both).min(), NEVER_US]))
+        self._send(parts, survivor + _SHIFT)
+        both = np.array([survivor, loser], np.uint32)
+        heard = np.flatnonzero(self._alive.get(both))
+        if len(heard):
+            earliest = self._earliest.get(both[heard], (0,))[0].min()
+            self._earliest.grow(self.count)
+            self._earliest.set(both[:1], (np.array([earliest]),))
+            self._alive.set(both, np.array([True, False]))
         self._pairs = None
 
     def erase(self, contact: int) -> None:
@@ -138,19 +226,18 @@ class ContactTable:
             self._states.pop(part, None)
             self._fresh.add(part)
         self._parts.pop(contact, None)
-        self._forward.set(np.array(gone), ERASED)
-        self._earliest.set(np.array(gone), NEVER_US)
+        self._send(gone, _ERASED_HELD)
+        self._alive.clear(np.array(gone, np.int64))
         self._pairs = None
 
     def flush_states(self) -> None:
         """Write the states that wait into the columns."""
         if not self._states:
             return
-        rows = np.fromiter(self._states, np.int64, len(self._states))
-        states = list(self._states.values())
-        self._known.set(rows, np.array([known for known, _ in states], np.bool_))
-        self._reachable.set(rows, np.array([reachable for _, reachable in states], np.uint8))
+        contacts = np.fromiter(self._states, np.uint32, len(self._states))
+        keys, known, reachable = zip(*self._states.values(), strict=True)
         self._states = {}
+        self._write_states(contacts, keys, np.array(known, np.bool_), np.array(reachable, np.uint8))
 
     def moves(self) -> Moves:
         """What moved since this was last asked, once."""
@@ -166,15 +253,28 @@ class ContactTable:
         """Facts of `contacts` (already moved) at these instants."""
         if len(contacts) == 0:
             return
-        self.grow(int(contacts.max()) + 1)
-        order = np.argsort(contacts, kind="stable")
-        ordered = contacts[order]
-        starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-        rows = ordered[starts]
-        smallest = np.minimum.reduceat(instants_us[order], starts)
-        before = self._earliest.get(rows)
-        sooner = smallest < before
-        self._earliest.set(rows[sooner], smallest[sooner])
+        rows, smallest = contacts, instants_us
+        if not bool((contacts[1:] > contacts[:-1]).all()):
+            order = np.argsort(contacts, kind="stable")
+            ordered = contacts[order]
+            starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+            rows, smallest = ordered[starts], np.minimum.reduceat(instants_us[order], starts)
+        self.grow(int(rows[-1]) + 1)
+        self._earliest.grow(self.count)
+        heard = self._alive.get(rows)
+        sooner = ~heard | (smallest < self._earliest.get(rows, (0,))[0])
+        if not sooner.any():
+            return
+        self._earliest.set(rows[sooner], (smallest[sooner],))
+        self._alive.set(rows[~heard], np.ones(int(np.count_nonzero(~heard)), np.bool_))
+        self._latest_us = max(self._latest_us, int(smallest[sooner].max()))
+
+    def fold_some(self) -> None:
+        """Tidy up after many small writes, where it is time; a part of the work each time."""
+        self._keys.fold_some()
+        for table in (self._earliest, self._forward):
+            if table.folding or table.overdue > 1:
+                table.fold_some()
 
     def view(self) -> ContactView:
         """Pin the present version."""
@@ -185,34 +285,61 @@ class ContactTable:
             order = np.argsort(survivors, kind="stable")
             self._pairs = (survivors[order], losers[order])
         return ContactView(
-            count=len(self.keys),
+            count=self.count,
+            alive=self._alive.freeze(),
             earliest=self._earliest.freeze(),
+            latest_us=self._latest_us,
             known=self._known.freeze(),
-            reachable=self._reachable.freeze(),
+            channels=tuple(channel.freeze() for channel in self._channels),
             forward=self._forward.freeze(),
             survivors=self._pairs[0],
             losers=self._pairs[1],
+            keys=self._keys.view(),
         )
 
     def load(
         self,
-        keys: list[str],
+        keys: KeyTable,
         earliest: NDArray[np.int64],
         known: NDArray[np.bool_],
         reachable: NDArray[np.uint8],
         forward: NDArray[np.int64],
     ) -> None:
-        """Put back what a snapshot kept; the table must be empty."""
-        self.grow(len(keys))
-        self.keys[:] = keys
-        self.numbers = {key: number for number, key in enumerate(keys) if key}
-        rows = np.arange(len(keys))
-        self._earliest.set(rows, earliest)
-        self._known.set(rows, known)
-        self._reachable.set(rows, reachable)
-        self._forward.set(rows, forward)
+        """Put back what a snapshot kept, one row per contact; the table must be empty."""
+        self.grow(len(earliest))
+        self._keys = keys
+        alive = earliest != NEVER_US
+        self._alive.load(ContactSet.from_mask(alive))
+        self._earliest.load((np.where(alive, earliest, 0),))
+        self._latest_us = int(earliest[alive].max()) if alive.any() else _BEFORE_ALL
+        self._known.load(ContactSet.from_mask(known))
+        for number, channel in enumerate(self._channels):
+            channel.load(ContactSet.from_mask((reachable >> np.uint8(number) & np.uint8(1)).astype(np.bool_)))
+        moved = np.flatnonzero(forward != ITSELF)
+        if len(moved):
+            self._forward.grow(self.count)
+            held = np.where(forward[moved] == ERASED, _ERASED_HELD, forward[moved] + _SHIFT)
+            self._forward.set(moved, (held,))
         self._erased = set(np.flatnonzero(forward == ERASED).tolist())
         for loser in np.flatnonzero(forward >= 0).tolist():
             survivor = int(forward[loser])
             self._loser_of[loser] = survivor
             self._parts.setdefault(survivor, []).append(loser)
+
+    def _send(self, parts: list[int] | tuple[int, ...], held: int) -> None:
+        self._forward.grow(self.count)
+        rows = np.array(sorted(parts), np.int64)
+        self._forward.set(rows, (np.full(len(rows), held, np.int64),))
+
+    def _write_states(
+        self, contacts: NDArray[np.uint32], keys: Keys, known: NDArray[np.bool_], reachable: NDArray[np.uint8]
+    ) -> None:
+        self._keys.tell(contacts, keys)
+        self._known.set(contacts, known)
+        for number, channel in enumerate(self._channels):
+            channel.set(contacts, (reachable >> np.uint8(number) & np.uint8(1)).astype(np.bool_))
+
+
+def _forward(held: NDArray[np.uint32]) -> NDArray[np.int64]:
+    shifted: NDArray[np.int64] = held.astype(np.int64) - _SHIFT
+    return np.where(held == 0, ITSELF, np.where(held == _ERASED_HELD, ERASED, shifted))

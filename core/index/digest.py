@@ -8,7 +8,6 @@ no protection against someone who chooses the facts.
 from __future__ import annotations
 
 from hashlib import blake2b
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 from core.index.contacts import ERASED, NEVER_US
 from core.index.event_run import EventRun
 from core.index.interner import ListView
+from core.index.product_view import product_run
 from core.index.root import Root
-from core.index.steps import StepView, step_run
+from core.index.steps import StepView
 from core.index.table import Column, Table
 from core.kernels.ranges import expand_ranges
 from core.schema import Kind
@@ -39,7 +39,8 @@ class _Lane:
         self._lane = lane
         self._seed = np.uint64(_LANES[lane])
         self._texts = np.array([self._word(text.encode()) for text in root.dictionary.texts()], np.uint64)
-        self._keys = np.array([self._word(key.encode()) for key in root.keys[: root.contact_count]], np.uint64)
+        self._all = np.arange(root.contact_count, dtype=np.uint32)
+        self._keys = np.array([self._word(key.encode()) for key in root.keys_of(self._all)], np.uint64)
 
     def total(self) -> int:
         """The sum over all facts."""
@@ -51,39 +52,36 @@ class _Lane:
         }
         parts += [self._steps("attribute/" + name, view, lists) for name, view in self._root.attributes.items()]
         parts += [self._steps("list/" + name, view, lists) for name, view in self._root.lists.items()]
+        parts.append(self._products())
+        parts.append(self._ties())
         return sum(parts) % 2**64
 
     def _contacts(self) -> int:
         view = self._root.contacts
-        named = (self._keys != self._word(b"")) & (view.forward.all() != ERASED)
-        heard = np.flatnonzero(named | (view.earliest.all() != NEVER_US))
-        forward = view.forward.all()[heard]
+        forward, earliest = view.forward_of(self._all), view.earliest_of(self._all)
+        named = (self._keys != self._word(b"")) & (forward != ERASED)
+        heard = np.flatnonzero(named | (earliest != NEVER_US))
+        forward = forward[heard]
         survivors = np.where(forward >= 0, self._keys[np.maximum(forward, 0)], forward.astype(np.uint64))
-        return _sum(
-            self._mix(
-                self._keys[heard],
-                view.earliest.all()[heard],
-                view.known.all()[heard],
-                view.reachable.all()[heard],
-                survivors,
-            )
-        )
+        known, reachable = view.known.has(self._all), view.reachable_of(self._all)
+        return _sum(self._mix(self._keys[heard], earliest[heard], known[heard], reachable[heard], survivors))
 
     def _events(self, name: str, run: EventRun) -> int:
-        data, offsets = run.id_bytes.tobytes(), run.id_offsets.tolist()
-        ids = np.array([self._word(data[a:b]) for a, b in pairwise(offsets)], np.uint64)
+        ids = np.array([self._word(event_id) for event_id in run.ids], np.uint64)
+        flags = np.zeros(len(run), np.uint8) if run.flags is None else run.flags
         params = self._rows(run.params)
         item_rows, events = run.item_ranges(slice(0, len(run)))
         items = np.zeros(len(run), np.uint64)
-        places = item_rows - run.item_offsets[:-1][events]
+        # Items of an event stand together: the place of one is how far it is from the first.
+        places = np.arange(len(events)) - np.searchsorted(events, events, "left")
         np.add.at(items, events, self._mix(self._rows(run.items)[item_rows], places))
         kind = np.full(len(run), self._word(name.encode()), np.uint64)
-        return _sum(self._mix(kind, self._keys[run.contacts], run.occurred_at_us, ids, run.flags, params, items))
+        return _sum(self._mix(kind, self._keys[run.contacts], run.occurred_at_us, ids, flags, params, items))
 
     def _steps(self, name: str, view: StepView, lists: dict[Kind, Hashes]) -> int:
-        if not view.runs:
+        run = view.all_writes()
+        if len(run) == 0:
             return 0
-        run = step_run(view.runs)
         last = np.append((run.contacts[1:] != run.contacts[:-1]) | (run.at_us[1:] != run.at_us[:-1]), True)
         run = run.take(np.flatnonzero(last))
         values = run.values.astype(np.uint64)
@@ -97,6 +95,26 @@ class _Lane:
         values[run.kinds == 0] = 0
         named = np.full(len(run), self._word(name.encode()), np.uint64)
         return _sum(self._mix(named, self._keys[run.contacts], run.at_us, run.kinds, values))
+
+    def _products(self) -> int:
+        if not self._root.products.runs:
+            return 0
+        run = product_run(self._root.products.runs)
+        last = np.append((run.products[1:] != run.products[:-1]) | (run.at_us[1:] != run.at_us[:-1]), True)
+        named = np.full(len(run), self._word(b"product"), np.uint64)
+        return _sum(self._mix(named, self._texts[run.products], run.at_us, run.deleted, self._rows(run.fields))[last])
+
+    def _ties(self) -> int:
+        """The log order of events of several types with one instant and id."""
+        mentions = [
+            (instant, self._word(event_id), place, self._word(name.encode()))
+            for (instant, event_id), names in self._root.ties.all().items()
+            for place, name in enumerate(names)
+        ]
+        instants, *others = zip(*mentions, strict=True) if mentions else ((), (), (), ())
+        columns = [np.array(one, np.uint64) for one in others]
+        named = np.full(len(mentions), self._word(b"tie"), np.uint64)
+        return _sum(self._mix(named, np.array(instants, np.int64), *columns))
 
     def _list_hashes(self, lists: ListView) -> Hashes:
         """One hash per interned list, of its elements in their order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +12,33 @@ from core.events.columns import EventColumns
 from core.index.contacts import Moves
 from core.index.dictionary import TextDictionary
 from core.index.event_decode import decode
-from core.index.event_run import EventRun, in_order, join
+from core.index.event_merge import merge_all, merge_runs, sorted_run
+from core.index.event_run import EventRun, join
+from core.index.event_ties import EventTies, Gone
+from core.index.tied_events import RunSpans, tied_events
 from core.kernels.ranges import sorted_unique
 from core.schema import Kind
 
-#: A run this long is merged no further, which bounds the pause of a merge and the copy after a merge of contacts.
+#: A run this long is merged no further on the way of a batch, which bounds the pause.
 _SEALED_ROWS = 1 << 20
+#: So many rows are merged in one go at most; what is due beyond that waits for the next one.
+_MERGE_ROWS = 3 << 19
+#: Compaction joins such runs up to this, which bounds the copy after a merge of contacts.
+_COMPACT_ROWS = 1 << 22
 #: So many events wait at most before they are sorted into runs.
 _PENDING_ROWS = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """Neighbouring runs of one type, oldest first, that shall become one."""
+
+    type_name: str
+    runs: tuple[EventRun, ...]
+
+    def merged(self) -> EventRun:
+        """The one run; it depends on nothing that changes."""
+        return merge_all(self.runs, 0)
 
 
 class EventStore:
@@ -32,8 +52,11 @@ class EventStore:
         self._pending_types: list[NDArray[np.uint32]] = []
         self._pending_rows = 0
         self._runs: dict[str, tuple[EventRun, ...]] = {}
+        self._waiting: list[str] = []
+        self._spans = RunSpans()
         self._param_kinds: dict[str, dict[str, Kind]] = {}
         self._item_kinds: dict[str, Kind] = {}
+        self.ties = EventTies()
         self.next_log_order = 0
         self.next_serial = 1
 
@@ -41,7 +64,7 @@ class EventStore:
         """Append a batch; True where `seal` is due."""
         if len(events) == 0:
             return False
-        run, types = decode(events, self._dictionary, self.next_log_order)
+        run, types = decode(events, self._dictionary)
         self.next_log_order += len(events)
         self._pending.append(run)
         self._pending_types.append(types)
@@ -62,10 +85,12 @@ class EventStore:
         self._pending, self._pending_types, self._pending_rows = [], [], 0
         contacts, kept = moves.resolve(fresh.contacts)
         fresh = fresh.with_contacts(contacts, 0)
+        self._tie(fresh, types, None if kept.all() else np.flatnonzero(kept))
         for code in sorted_unique(types).tolist():
             rows = np.flatnonzero((types == code) & kept)
             if len(rows):
                 self._append(self._dictionary.text(code), fresh.take(rows, self._serial()))
+        self._merge_due()
         return contacts[kept], fresh.occurred_at_us[kept]
 
     def view(self) -> Mapping[str, tuple[EventRun, ...]]:
@@ -80,6 +105,42 @@ class EventStore:
         """Item field -> kind."""
         return dict(self._item_kinds)
 
+    @property
+    def nbytes(self) -> int:
+        """What the sealed events occupy."""
+        return sum(run.nbytes for runs in self._runs.values() for run in runs)
+
+    @property
+    def cache_nbytes(self) -> int:
+        """What is kept beside them only to answer sooner."""
+        return sum(run.cache_nbytes for runs in self._runs.values() for run in runs)
+
+    def forget(self) -> None:
+        """Drop that; whoever keeps a budget calls this where `cache_nbytes` exceeds it."""
+        for runs in self._runs.values():
+            for run in runs:
+                run.forget()
+
+    def compactions(self) -> list[Compaction]:
+        """Neighbouring long runs that are better one run. `Compaction.merged` takes a fraction of a second and may be
+        called in any thread, beside `add` and `seal`; `swap` then puts the result in."""
+        return [
+            Compaction(name, some) for name, runs in self._runs.items() for some in _neighbours(runs) if len(some) > 1
+        ]
+
+    def swap(self, done: Compaction, merged: EventRun) -> bool:
+        """Put `merged` in the place of the runs that it was made of; False, and nothing changes, where they are no
+        longer there (contacts were merged meanwhile)."""
+        runs = self._runs.get(done.type_name, ())
+        serials = [run.serial for run in runs]
+        wanted = [run.serial for run in done.runs]
+        at = serials.index(wanted[0]) if wanted[0] in serials else -1
+        if at < 0 or serials[at : at + len(wanted)] != wanted:
+            return False
+        named = replace(merged, serial=self._serial(), _lazy=merged._lazy)
+        self._runs[done.type_name] = (*runs[:at], named, *runs[at + len(wanted) :])
+        return True
+
     def load(self, name: str, run: EventRun) -> None:
         """Put back a run of a snapshot, in the order in which the snapshot named it."""
         self._runs[name] = (*self._runs.get(name, ()), run)
@@ -93,24 +154,53 @@ class EventStore:
         self._item_kinds = dict(item_kinds)
         self.next_log_order = next_log_order
 
+    def _tie(self, fresh: EventRun, types: NDArray[np.uint32], rows: NDArray[np.int64] | None) -> None:
+        """Keep the log order of events, of which those at `rows` (None: all) of `fresh` are the latest, that runs of
+        several types will not tell."""
+        times, ids = fresh.occurred_at_us, fresh.ids
+        if rows is not None:
+            times, ids, types = times[rows], ids.take(rows), types[rows]
+        found = tied_events(times, ids, types, self._dictionary.text, self._runs, self._spans)
+        self.ties = found.added_to(self.ties)
+
     def _append(self, name: str, fresh: EventRun) -> None:
         self._learn(name, fresh)
-        runs = [*self._runs.get(name, ()), in_order(fresh)]
-        while len(runs) > 1 and len(runs[-2]) < _SEALED_ROWS and 2 * len(runs[-1]) >= len(runs[-2]):
-            last = runs.pop()
-            runs[-1] = join((runs[-1], last), self._serial())
-        self._runs[name] = tuple(runs)
+        self._runs[name] = (*self._runs.get(name, ()), sorted_run(fresh))
+
+    def _merge_due(self) -> None:
+        """Merge the runs of all types as they grew. Types grow alike, so that all their long runs are due at one time:
+        those that would exceed the pause wait, and go first the next time."""
+        merged_rows, waiting = 0, []
+        for name in (*self._waiting, *(name for name in self._runs if name not in self._waiting)):
+            runs = list(self._runs.get(name, ()))
+            for place in range(len(runs) - 2, -1, -1):
+                older, newer = runs[place : place + 2]
+                if not _due(older, newer):
+                    continue
+                rows = len(older) + len(newer)
+                if merged_rows and merged_rows + rows > _MERGE_ROWS:
+                    waiting.append(name)
+                    break
+                merged_rows += rows
+                runs[place : place + 2] = [merge_runs(older, newer, self._serial())]
+            if len(runs) < len(self._runs.get(name, ())):
+                self._runs[name] = tuple(runs)
+        self._waiting = waiting
 
     def _move(self, moves: Moves) -> None:
+        gone: list[Gone] = []
         for name, runs in self._runs.items():
             moved: list[EventRun] = []
             for run in runs:
                 rows = run.rows_among(moves.fresh)
                 if len(rows):
+                    if self.ties:
+                        gone.append(Gone(name, runs, run, rows[~moves.resolve(run.contacts[rows])[1]]))
                     run = self._moved(run, rows, moves)
                 if len(run):
                     moved.append(run)
             self._runs[name] = tuple(moved)
+        self.ties = self.ties.without(gone)
 
     def _moved(self, run: EventRun, rows: NDArray[np.int64], moves: Moves) -> EventRun:
         """`rows` of `run` go to their new contacts, or vanish."""
@@ -139,7 +229,23 @@ class EventStore:
 
 
 def _unsorted(runs: Sequence[EventRun]) -> EventRun:
-    return runs[0] if len(runs) == 1 else join(runs, 0, sort=False)
+    return join(runs, 0)
+
+
+def _due(older: EventRun, newer: EventRun) -> bool:
+    return len(older) < _SEALED_ROWS and 2 * len(newer) >= len(older)
+
+
+def _neighbours(runs: Sequence[EventRun]) -> list[tuple[EventRun, ...]]:
+    """Runs up to the last long one, in groups of at most the length to which they are joined; shorter ones between
+    long ones are those whose merge had to wait too long."""
+    after = max((place + 1 for place, run in enumerate(runs) if len(run) >= _SEALED_ROWS), default=0)
+    groups: list[list[EventRun]] = [[]]
+    for run in runs[:after]:
+        if sum(map(len, groups[-1])) + len(run) > _COMPACT_ROWS:
+            groups.append([])
+        groups[-1].append(run)
+    return [tuple(group) for group in groups]
 
 
 def learn(kinds: dict[str, Kind], name: str, kind: Kind) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from core.events.raw import raw_scalar
 from core.index.dictionary import TextDictionary
@@ -16,10 +16,10 @@ from core.schema import Kind, Location, Scalar, kind_of
 
 
 class _Growing:
-    """An append-only int64 array whose views stay valid."""
+    """An append-only array whose views stay valid."""
 
-    def __init__(self) -> None:
-        self._data = np.zeros(16, np.int64)
+    def __init__(self, dtype: DTypeLike) -> None:
+        self._data = np.zeros(16, dtype)
         self._n = 0
 
     def add(self, value: int) -> None:
@@ -51,7 +51,7 @@ class ListInterner:
     def __init__(self, dictionary: TextDictionary) -> None:
         self._dictionary = dictionary
         self._numbers: dict[Hashable, int] = {}
-        self._offsets = _Growing()
+        self._offsets = _Growing(np.int64)
         self._offsets.add(0)
         self._rows = 0
         self._columns: dict[tuple[str, Kind], tuple[_Growing, _Growing]] = {}
@@ -76,8 +76,7 @@ class ListInterner:
             return self._view
         columns: dict[str, tuple[Column, ...]] = {}
         for (name, kind), (rows, values) in self._columns.items():
-            raw = values.view().astype(np.uint32) if kind is Kind.TEXT else values.view()
-            columns[name] = (*columns.get(name, ()), Column(kind, rows.view().astype(np.uint32), raw))
+            columns[name] = (*columns.get(name, ()), Column.of(kind, rows.view(), values.view()))
         self._view = ListView(self._offsets.view(), Table(self._rows, columns))
         return self._view
 
@@ -108,13 +107,18 @@ class ListInterner:
         self._view = None
         for element in elements:
             for name, kind, raw in element:
-                rows, values = self._columns.setdefault((name, kind), (_Growing(), _Growing()))
+                rows, values = self._columns.setdefault((name, kind), _new_column(kind))
                 rows.add(self._rows)
                 values.add(raw)
             self._rows += 1
         number = self._numbers[elements] = len(self._numbers)
         self._offsets.add(self._rows)
         return number
+
+
+def _new_column(kind: Kind) -> tuple[_Growing, _Growing]:
+    """Rows and values of a column, empty."""
+    return _Growing(np.uint32), _Growing(np.uint32 if kind is Kind.TEXT else np.int64)
 
 
 class LocationInterner:

@@ -12,19 +12,27 @@ from core.errors import CdpError, Code
 from core.events.columns import MACHINE
 from core.index.contacts import ERASED
 from core.index.dictionary import TextDictionary
+from core.index.event_ids import EventIds
 from core.index.event_run import EventRun
+from core.index.event_ties import EventTies
 from core.index.index import Index
 from core.index.interner import ListInterner, ListView
+from core.index.keys import KeyTable, packed_without
+from core.index.product_section import pack_products, unpack_products
 from core.index.root import Learned, Root
 from core.index.section import Section, pack, pack_texts, unpack, unpack_texts
-from core.index.steps import StepRun, step_run
+from core.index.step_section import pack_steps, unpack_steps
 from core.index.table_section import pack_table, text_codes, unpack_table
 from core.kernels.ranges import expand_ranges, sorted_unique
 from core.schema import Kind, Location
 
 _MANIFEST, _DICTIONARY, _CONTACTS = "manifest", "dictionary", "contacts"
 _TEXT_LISTS, _OBJECT_LISTS, _LOCATIONS = "text_lists", "object_lists", "locations"
+_PRODUCTS, _TIES = "products", "ties"
 _EVENTS, _ATTRIBUTES, _LISTS = "events/", "attributes/", "lists/"
+
+#: How sections of events are written; another form is refused, and the index is built from the log.
+_EVENT_FORM = 2
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -100,39 +108,41 @@ def _manifest(root: Root, names: list[str]) -> dict[str, object]:
 def _content(root: Root) -> Iterator[tuple[Section, list[NDArray[np.uint32]]]]:
     """Every section that holds facts, with the dictionary codes in it."""
     view = root.contacts
+    everyone = np.arange(view.count, dtype=np.uint32)
+    forward = view.forward_of(everyone)
     arrays: Arrays = {
-        "earliest": view.earliest.all(),
-        "known": view.known.all(),
-        "reachable": view.reachable.all(),
-        "forward": view.forward.all(),
+        "earliest": view.earliest_of(everyone),
+        "known": view.known.has(everyone),
+        "reachable": view.reachable_of(everyone),
+        "forward": forward,
     }
-    erased = (view.forward.all() == ERASED).tolist()
-    keys = ["" if gone else key for key, gone in zip(root.keys, erased, strict=False)]
-    yield pack(_CONTACTS, {**arrays, **pack_texts(keys)}), []
-    runs = {name: step_run(steps.runs) for name, steps in root.attributes.items() if steps.runs}
+    (high, low, form), heap = packed_without(view.keys, forward == ERASED)
+    keys: Arrays = {"key_high": high, "key_low": low, "key_form": form, "key_heap": heap}
+    yield pack(_CONTACTS, {**arrays, **keys}), []
     for kind, name, lists in (
         (Kind.TEXT_LIST, _TEXT_LISTS, root.text_lists),
         (Kind.OBJECT_LIST, _OBJECT_LISTS, root.object_lists),
     ):
-        held = [run.values[run.kinds == kind] for run in runs.values()]
+        held = [steps.values_of_kind(kind) for steps in root.attributes.values()]
         yield _pack_lists(name, lists, sorted_unique(np.concatenate([np.zeros(0, np.int64), *held])))
     places = np.array([[at.latitude_e7, at.longitude_e7] for at in root.locations], np.int64).reshape(-1, 2)
     yield pack(_LOCATIONS, {"latitude": places[:, 0], "longitude": places[:, 1]}), []
-    for name, run in runs.items():
-        codes = run.values[run.kinds == Kind.TEXT].astype(np.uint32)
-        yield _pack_steps(_ATTRIBUTES + name, run), [codes]
+    for name, steps in root.attributes.items():
+        yield pack_steps(_ATTRIBUTES + name, steps), [steps.values_of_kind(Kind.TEXT).astype(np.uint32)]
     for name, steps in root.lists.items():
-        if steps.runs:
-            yield _pack_steps(_LISTS + name, step_run(steps.runs)), []
+        yield pack_steps(_LISTS + name, steps), []
+    if root.products.runs:
+        yield pack_products(_PRODUCTS, root.products)
+    if root.ties:
+        yield pack(_TIES, *_packed_ties(root.ties)), []
     for name, event_runs in root.events.items():
         for event_run in event_runs:
             yield _pack_events(name, event_run), [*text_codes(event_run.params), *text_codes(event_run.items)]
 
 
-def _pack_steps(name: str, run: StepRun) -> Section:
-    contacts, at_us, log_order, kinds, values = run.columns()
-    arrays: Arrays = {"contacts": contacts, "at_us": at_us, "log_order": log_order, "kinds": kinds, "values": values}
-    return pack(name, arrays)
+def _packed_ties(ties: EventTies) -> tuple[Arrays, dict[str, Any]]:
+    arrays, names = ties.arrays()
+    return arrays, {"names": names}
 
 
 def _pack_lists(name: str, lists: ListView, used: NDArray[np.int64]) -> tuple[Section, list[NDArray[np.uint32]]]:
@@ -152,13 +162,13 @@ def _pack_events(type_name: str, run: EventRun) -> Section:
     arrays: Arrays = {
         "occurred_at_us": run.occurred_at_us,
         "contacts": run.contacts,
-        "flags": run.flags,
-        "log_order": run.log_order,
-        "id_offsets": run.id_offsets,
-        "id_bytes": run.id_bytes,
-        "item_offsets": run.item_offsets,
+        **run.ids.arrays(),
     }
-    facts = {"type": type_name, "serial": run.serial, **param_facts, **item_facts}
+    if run.flags is not None:
+        arrays["flags"] = run.flags
+    if run.item_offsets is not None:
+        arrays["item_offsets"] = run.item_offsets
+    facts = {"form": _EVENT_FORM, "type": type_name, "serial": run.serial, **param_facts, **item_facts}
     return pack(f"{_EVENTS}{type_name}/{run.serial}", {**arrays, **params, **items}, facts)
 
 
@@ -166,40 +176,42 @@ def _decode_one(index: Index, section: Section) -> None:
     arrays, facts = unpack(section)
     name = section.name
     if name == _CONTACTS:
-        index.contacts.load(
-            unpack_texts(arrays), arrays["earliest"], arrays["known"], arrays["reachable"], arrays["forward"]
-        )
+        keys = KeyTable()
+        keys.load((arrays["key_high"], arrays["key_low"], arrays["key_form"]), arrays["key_heap"])
+        index.contacts.load(keys, arrays["earliest"], arrays["known"], arrays["reachable"], arrays["forward"])
     elif name in (_TEXT_LISTS, _OBJECT_LISTS):
         interner: ListInterner = index.attributes.text_lists if name == _TEXT_LISTS else index.attributes.object_lists
         interner.load(arrays["keep"], arrays["lengths"], unpack_table("elements", arrays, facts))
     elif name == _LOCATIONS:
         for latitude, longitude in zip(arrays["latitude"].tolist(), arrays["longitude"].tolist(), strict=True):
             index.attributes.locations.number(Location(latitude, longitude))
+    elif name == _PRODUCTS:
+        index.products.load(unpack_products(section))
+    elif name == _TIES:
+        index.events.ties = EventTies.of_arrays(arrays, facts["names"])
     elif name.startswith(_ATTRIBUTES):
-        index.attributes.load_attribute(name.removeprefix(_ATTRIBUTES), _unpack_steps(section))
+        index.attributes.load_attribute(name.removeprefix(_ATTRIBUTES), unpack_steps(section))
     elif name.startswith(_LISTS):
-        index.attributes.load_list(name.removeprefix(_LISTS), _unpack_steps(section))
+        index.attributes.load_list(name.removeprefix(_LISTS), unpack_steps(section))
     elif name.startswith(_EVENTS):
         index.events.load(facts["type"], _unpack_events(section))
 
 
-def _unpack_steps(section: Section) -> StepRun:
-    arrays, _ = unpack(section)
-    return StepRun(arrays["contacts"], arrays["at_us"], arrays["log_order"], arrays["kinds"], arrays["values"])
-
-
 def _unpack_events(section: Section) -> EventRun:
     arrays, facts = unpack(section)
+    if facts.get("form") != _EVENT_FORM:
+        raise CdpError(Code.INTERNAL, "SNAPSHOT_DAMAGED", f'section "{section.name}" is written in a form of old')
+    # Views of a section are read-only and begin at any byte: kernels would be compiled once more for them, and slower.
+    arrays = {name: array.copy() for name, array in arrays.items()}
+    flags = arrays.get("flags")
     return EventRun(
         serial=facts["serial"],
         occurred_at_us=arrays["occurred_at_us"],
         contacts=arrays["contacts"],
-        flags=arrays["flags"],
-        log_order=arrays["log_order"],
-        id_offsets=arrays["id_offsets"],
-        id_bytes=arrays["id_bytes"],
+        flags=flags,
+        ids=EventIds.of_arrays(arrays),
         params=unpack_table("params", arrays, facts),
-        item_offsets=arrays["item_offsets"],
+        item_offsets=arrays.get("item_offsets"),
         items=unpack_table("items", arrays, facts),
-        has_machine=bool((arrays["flags"] & MACHINE).any()),
+        has_machine=flags is not None and bool((flags & MACHINE).any()),
     )

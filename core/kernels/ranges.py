@@ -20,11 +20,18 @@ def expand_ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> tuple[
     return numbers, parents
 
 
-def last_of_groups(sorted_keys: NDArray[np.uint32]) -> NDArray[np.intp]:
+def last_of_groups(sorted_keys: NDArray[np.integer]) -> NDArray[np.intp]:
     """Positions of the last row of each group of equal neighbours; the empty array for no rows."""
     if len(sorted_keys) == 0:
         return np.zeros(0, np.intp)
     return np.flatnonzero(np.append(sorted_keys[1:] != sorted_keys[:-1], True))
+
+
+def first_of_groups(sorted_keys: NDArray[Any]) -> NDArray[np.intp]:
+    """Positions of the first row of each group of equal neighbours; the empty array for no rows."""
+    if len(sorted_keys) == 0:
+        return np.zeros(0, np.intp)
+    return np.flatnonzero(np.append(True, sorted_keys[1:] != sorted_keys[:-1]))
 
 
 def sorted_unique(values: NDArray[Any]) -> NDArray[Any]:

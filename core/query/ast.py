@@ -4,206 +4,217 @@ A `Tree` is a tuple of nodes in post-order: children stand before their parent, 
 `Branch` names its children by index. So passes are loops, depth costs no stack, and a node's number is its name in
 counts and plans. Leaves of a rule are `Condition`s; leaves of a filter are `Comparison`s or `ElementMatch`es.
 
-Adding a condition kind: a frozen class here, its phrase in parse.py and format.py, its checks in bind.py, its meaning
-in execute.py, its message in protos/cdp/segment/v1/rule.proto, and the oracle's own reading of semantics.md.
+The parts stand in ast_tree (branches), ast_values (operands, windows, comparisons, filters, selections of events),
+ast_events, ast_population and ast_history (conditions); everything is imported from here.
+
+Adding a condition kind: a frozen class in one of them, its name in `Condition` below, its phrase in text/parse_*.py
+and text/format_*.py, shape and binding in binding/, its meaning in leaves/leaf_*.py with one case in execute.py,
+what can change it in edges.py (touches.py where it may hold of nobody), its message in
+protos/cdp/segment/v1/rule.proto, and the oracle's own reading of semantics.md. tests/property/coverage.py names the
+class that lacks a property.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 
-from core.schema import Kind, Scalar
+from core.query.ast_events import (
+    Daypart as Daypart,
+)
+from core.query.ast_events import (
+    EventAggregate as EventAggregate,
+)
+from core.query.ast_events import (
+    EventCount as EventCount,
+)
+from core.query.ast_events import (
+    FirstTime as FirstTime,
+)
+from core.query.ast_events import (
+    Function as Function,
+)
+from core.query.ast_events import (
+    MessageCount as MessageCount,
+)
+from core.query.ast_events import (
+    MessageVerb as MessageVerb,
+)
+from core.query.ast_events import (
+    PickedEvent as PickedEvent,
+)
+from core.query.ast_events import (
+    Regularly as Regularly,
+)
+from core.query.ast_events import (
+    Restarted as Restarted,
+)
+from core.query.ast_events import (
+    Sequence as Sequence,
+)
+from core.query.ast_events import (
+    Step as Step,
+)
+from core.query.ast_events import (
+    Stopped as Stopped,
+)
+from core.query.ast_events import (
+    Trend as Trend,
+)
+from core.query.ast_history import (
+    Changed as Changed,
+)
+from core.query.ast_history import (
+    Group as Group,
+)
+from core.query.ast_history import (
+    HasBeen as HasBeen,
+)
+from core.query.ast_history import (
+    HasBeenIn as HasBeenIn,
+)
+from core.query.ast_history import (
+    Reachable as Reachable,
+)
+from core.query.ast_history import (
+    WasIn as WasIn,
+)
+from core.query.ast_population import (
+    AggregateMeasure as AggregateMeasure,
+)
+from core.query.ast_population import (
+    AttributeMeasure as AttributeMeasure,
+)
+from core.query.ast_population import (
+    CountMeasure as CountMeasure,
+)
+from core.query.ast_population import (
+    InCohort as InCohort,
+)
+from core.query.ast_population import (
+    Limit as Limit,
+)
+from core.query.ast_population import (
+    Measure as Measure,
+)
+from core.query.ast_population import (
+    Population as Population,
+)
+from core.query.ast_population import (
+    PopulationCondition as PopulationCondition,
+)
+from core.query.ast_population import (
+    RandomBucket as RandomBucket,
+)
+from core.query.ast_population import (
+    RfmInCell as RfmInCell,
+)
+from core.query.ast_population import (
+    RfmMoved as RfmMoved,
+)
+from core.query.ast_population import (
+    Scope as Scope,
+)
+from core.query.ast_population import (
+    Standard as Standard,
+)
+from core.query.ast_tree import (
+    NOWHERE as NOWHERE,
+)
+from core.query.ast_tree import (
+    Branch as Branch,
+)
+from core.query.ast_tree import (
+    Op as Op,
+)
+from core.query.ast_tree import (
+    Span as Span,
+)
+from core.query.ast_values import (
+    Absolute as Absolute,
+)
+from core.query.ast_values import (
+    AttributeAtEvent as AttributeAtEvent,
+)
+from core.query.ast_values import (
+    AttributeOperand as AttributeOperand,
+)
+from core.query.ast_values import (
+    BetweenAgo as BetweenAgo,
+)
+from core.query.ast_values import (
+    Calendar as Calendar,
+)
+from core.query.ast_values import (
+    Circle as Circle,
+)
+from core.query.ast_values import (
+    Compare as Compare,
+)
+from core.query.ast_values import (
+    Comparison as Comparison,
+)
+from core.query.ast_values import (
+    ElementMatch as ElementMatch,
+)
+from core.query.ast_values import (
+    EventSelection as EventSelection,
+)
+from core.query.ast_values import (
+    FilterNode as FilterNode,
+)
+from core.query.ast_values import (
+    FilterTree as FilterTree,
+)
+from core.query.ast_values import (
+    InLast as InLast,
+)
+from core.query.ast_values import (
+    InNext as InNext,
+)
+from core.query.ast_values import (
+    Literal as Literal,
+)
+from core.query.ast_values import (
+    Moments as Moments,
+)
+from core.query.ast_values import (
+    MoreThanAgo as MoreThanAgo,
+)
+from core.query.ast_values import (
+    OnDay as OnDay,
+)
+from core.query.ast_values import (
+    Operand as Operand,
+)
+from core.query.ast_values import (
+    Parameter as Parameter,
+)
+from core.query.ast_values import (
+    Period as Period,
+)
+from core.query.ast_values import (
+    ProductCondition as ProductCondition,
+)
+from core.query.ast_values import (
+    SinceLast as SinceLast,
+)
+from core.query.ast_values import (
+    StepOperand as StepOperand,
+)
+from core.query.ast_values import (
+    Stock as Stock,
+)
+from core.query.ast_values import (
+    UntilFirst as UntilFirst,
+)
+from core.query.ast_values import (
+    Window as Window,
+)
+from core.query.ast_values import (
+    Zone as Zone,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Where a node stands in its text: 1-based line and column of its first character."""
-
-    line: int
-    column: int
-
-
-#: The place of nodes that came from no text.
-NOWHERE = Span(0, 0)
-
-
-class Op(Enum):
-    """How a branch joins its children. EXCEPT: all of the first `k` children and none of the others (include and
-    exclude lists as written). AT_LEAST: at least `k` of them."""
-
-    AND = "and"
-    OR = "or"
-    NOT = "not"
-    AT_LEAST = "at_least"
-    EXCEPT = "except"
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """An inner node; `children` are indices of earlier nodes, in the order written."""
-
-    op: Op
-    children: tuple[int, ...]
-    k: int = 0
-    span: Span = field(default=NOWHERE, compare=False)
-
-
-# --- operands and comparisons -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """A value as written; binding turns it into the kind of what it is compared with."""
-
-    value: Scalar
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """`:name`, bound at evaluation. Binding infers `kind`; None before."""
-
-    name: str
-    kind: Kind | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AttributeOperand:
-    """`attribute name`: the contact's own value as of as_of (cross reference)."""
-
-    name: str
-
-
-Operand = Literal | Parameter | AttributeOperand
-
-
-class Compare(Enum):
-    """How a value is compared; the number of operands is fixed by the operator (see bind.py)."""
-
-    EQ = "="
-    NE = "!="
-    LT = "<"
-    LE = "<="
-    GT = ">"
-    GE = ">="
-    BETWEEN = "between"
-    IN = "in"
-    NOT_IN = "not in"
-    CONTAINS = "contains"
-    NOT_CONTAINS = "does not contain"
-    STARTS = "starts with"
-    ENDS = "ends with"
-    MATCHES = "matches"
-    MISSING = "is missing"
-    PRESENT = "is present"
-    HAS_ANY = "has any"
-    HAS_ALL = "has all"
-    HAS_NONE = "has none"
-    LENGTH = "length"  # operands: one number; the relation stands in `relation`
-    WITHIN = "within"  # an instant or date lies in `window`
-
-
-class Zone(Enum):
-    """Whose local time calendar words mean."""
-
-    WORKSPACE = "workspace"
-    UTC = "utc"
-    CONTACT = "contact"
-
-
-class Period(Enum):
-    """A calendar period; weeks start on Monday."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    QUARTER = "quarter"
-    YEAR = "year"
-
-
-@dataclass(frozen=True, slots=True)
-class InLast:
-    """`(as_of - duration, as_of]`."""
-
-    duration_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class InNext:
-    """`(as_of, as_of + duration]`, for attributes."""
-
-    duration_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class BetweenAgo:
-    """`(as_of - far, as_of - near]` with near < far."""
-
-    near_us: int
-    far_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class MoreThanAgo:
-    """`(-inf, as_of - duration]`."""
-
-    duration_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Absolute:
-    """`[start, until)`, either end may be None. Operands are instants, dates (the first instant of that local day) or
-    parameters. `through`: `until` is a date whose whole local day still belongs to the window."""
-
-    start: Operand | None
-    until: Operand | None
-    through: bool = False
-    zone: Zone = Zone.WORKSPACE
-
-
-@dataclass(frozen=True, slots=True)
-class Calendar:
-    """offset 0: this period (`count` is 1); offset -1: the last `count` complete ones; +1: the next `count`."""
-
-    period: Period
-    offset: int
-    count: int
-    zone: Zone = Zone.WORKSPACE
-
-
-#: None in a condition means all time.
-Window = InLast | InNext | BetweenAgo | MoreThanAgo | Absolute | Calendar
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """`name` of whatever stands around it (contact, event, element) against operands. `ignoring_case` folds texts.
-    `relation` is used by LENGTH only, `window` by WITHIN only."""
-
-    name: str
-    compare: Compare
-    operands: tuple[Operand, ...] = ()
-    ignoring_case: bool = False
-    relation: Compare | None = None
-    window: Window | None = None
-    span: Span = field(default=NOWHERE, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ElementMatch:
-    """`any item (...)`, `any child (...)`: some one element of the list `name` satisfies the whole filter.
-    `name` is "items" for the lines of an event."""
-
-    name: str
-    filter: FilterTree
-    span: Span = field(default=NOWHERE, compare=False)
-
-
-FilterNode = Branch | Comparison | ElementMatch
-#: Post-order; the empty tuple is no filter: everything matches.
-FilterTree = tuple[FilterNode, ...]
-
-# --- conditions: the leaves of a rule -----------------------------------------------------------------------------
+# --- conditions on attributes and membership; the others stand in the modules above -------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,89 +250,41 @@ class SegmentReference:
     span: Span = field(default=NOWHERE, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class EventSelection:
-    """Which events: type names (a trailing `*` is a prefix), a filter on their parameters, a window (None: ever)."""
-
-    names: tuple[str, ...]
-    filter: FilterTree = ()
-    window: Window | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EventCount:
-    """The number of selected events compared with whole numbers: EQ NE LT LE GT GE (one operand) or BETWEEN (two).
-    `did E` is GE 1, `did not E` is EQ 0. `same`: the parameter of `for the same p`, or None."""
-
-    events: EventSelection
-    compare: Compare
-    counts: tuple[Operand, ...]
-    same: str | None = None
-    span: Span = field(default=NOWHERE, compare=False)
-
-
-class MessageVerb(Enum):
-    """Message activity; the values are the canonical events that carry it."""
-
-    RECEIVED = "received"
-    SENT = "sent"
-    OPENED = "opened"
-    CLICKED = "clicked"
-    BOUNCED = "bounced"
-    UNSUBSCRIBED = "unsubscribed"
-    COMPLAINED = "complained"
-
-
-@dataclass(frozen=True, slots=True)
-class MessageCount:
-    """The number of distinct messages for which the verb happened by a human in the window, compared as above."""
-
-    verb: MessageVerb
-    filter: FilterTree
-    window: Window | None
-    compare: Compare
-    counts: tuple[Operand, ...]
-    span: Span = field(default=NOWHERE, compare=False)
-
-
-class Function(Enum):
-    """An aggregate of one parameter over the selected events."""
-
-    SUM = "sum"
-    AVG = "avg"
-    MIN = "min"
-    MAX = "max"
-    DISTINCT = "distinct"
-
-
-@dataclass(frozen=True, slots=True)
-class EventAggregate:
-    """`function(event.path)` over the selected events against operands. `path` is a parameter, or "items.p" for a
-    field of the lines (one value a line)."""
-
-    function: Function
-    path: str
-    events: EventSelection
-    compare: Compare
-    operands: tuple[Operand, ...]
-    span: Span = field(default=NOWHERE, compare=False)
-
-
-Condition = Everyone | AttributeCondition | InList | SegmentReference | EventCount | MessageCount | EventAggregate
+Condition = (
+    Everyone
+    | AttributeCondition
+    | InList
+    | SegmentReference
+    | EventCount
+    | MessageCount
+    | EventAggregate
+    | FirstTime
+    | PickedEvent
+    | Stopped
+    | Restarted
+    | Regularly
+    | Trend
+    | Sequence
+    | PopulationCondition
+    | RfmInCell
+    | RfmMoved
+    | InCohort
+    | HasBeen
+    | Changed
+    | WasIn
+    | HasBeenIn
+    | Reachable
+    | RandomBucket
+)
 Node = Branch | Condition
-
-
-class Scope(Enum):
-    """Who is counted: contacts with a way to name them, visitors without, or both."""
-
-    KNOWN = "known"
-    ANONYMOUS = "anonymous"
-    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A whole segment: `nodes` in post-order (never empty) and the scope it is counted in."""
+    """A whole segment: `nodes` in post-order (never empty), the scope it is counted in, the base that it keeps to
+    (None: all), and its limit, which applies after everything else."""
 
     nodes: tuple[Node, ...]
     scope: Scope = Scope.KNOWN
+    base: str | None = None
+    limit: Limit | None = None

@@ -2,36 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from core.query.ast import (
-    Absolute,
+    AggregateMeasure,
+    AttributeAtEvent,
     AttributeCondition,
+    AttributeMeasure,
     AttributeOperand,
     BetweenAgo,
     Branch,
     Calendar,
+    Changed,
+    Compare,
     Comparison,
     Condition,
+    CountMeasure,
     ElementMatch,
-    EventAggregate,
-    EventCount,
-    FilterTree,
+    EventSelection,
+    FirstTime,
+    Group,
+    HasBeen,
+    HasBeenIn,
+    InCohort,
     InLast,
+    InList,
     InNext,
+    Measure,
     MessageCount,
     MessageVerb,
+    Moments,
     MoreThanAgo,
-    Operand,
+    OnDay,
+    PopulationCondition,
+    Regularly,
+    Restarted,
+    RfmInCell,
+    RfmMoved,
+    Sequence,
+    SinceLast,
+    Stopped,
+    Trend,
+    UntilFirst,
+    WasIn,
     Window,
     Zone,
 )
 from core.query.names import BoundRule
+from core.query.rfm_model import RfmModel
+from core.query.walk import comparisons, parts_of, selections
 from core.schema import Kind
 
 #: The attribute that says where a contact's local time is.
 ZONE_ATTRIBUTE = "time_zone"
+#: The attribute that says to which bases a contact belongs.
+BASES_ATTRIBUTE = "bases"
+#: The events that say who is in a scenario, and who was.
+SCENARIO_EVENTS = ("scenario_entered", "scenario_left")
+MESSAGE_SENT = "message_sent"
 
 #: The events that can change the answer about a verb: a bounce denies that a sent message was received, a click opens.
 MESSAGE_EVENTS: Mapping[MessageVerb, tuple[str, ...]] = {
@@ -44,6 +73,8 @@ MESSAGE_EVENTS: Mapping[MessageVerb, tuple[str, ...]] = {
     MessageVerb.COMPLAINED: ("message_complained",),
 }
 
+Offsets = frozenset[int]
+
 
 @dataclass(frozen=True, slots=True)
 class Edges:
@@ -51,103 +82,234 @@ class Edges:
 
     - an event of a type in `events` (a trailing `*` is a prefix) has `occurred_at + D` in (after, until] for one of
       its offsets D (microseconds; 0 always: a fact of the future becomes valid);
-    - an attribute of `attribute_writes` has a write that becomes valid there;
+    - a write of an attribute in `attribute_writes`, a change of a list in `lists`, or a recorded change of a segment
+      in `histories` has `instant + D` there for one of its offsets;
     - the INSTANT value v of an attribute in `instant_values` has `v + D` there for one of its offsets (which may be
       negative: `in next`);
-    - the contact's earliest fact lies there (it comes to exist: for every rule);
+    - the contact's earliest fact has `instant + D` there for D = 0 (it comes to exist: for every rule) or one of the
+      offsets `existence`;
+    - with `products`, the state of a product that the contact's events name begins there;
     - a local day begins there in one of `local_days`: then the whole rule is to be evaluated anew, just at that
-      instant (for CONTACT, at the midnights of all zones in use; an unset zone is the workspace's);
-    - one of the absolute `instants` lies there (no condition of this version has one).
+      instant (for CONTACT, at the midnights of all zones in use; an unset zone is the workspace's).
+
+    `together`: contacts decide about each other (a limit): whenever one is due, the whole rule is to be evaluated.
     """
 
-    events: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    instant_values: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    attribute_writes: frozenset[str] = frozenset()
+    events: Mapping[str, Offsets] = field(default_factory=dict)
+    instant_values: Mapping[str, Offsets] = field(default_factory=dict)
+    attribute_writes: Mapping[str, Offsets] = field(default_factory=dict)
+    lists: Mapping[str, Offsets] = field(default_factory=dict)
+    histories: Mapping[str, Offsets] = field(default_factory=dict)
+    existence: Offsets = frozenset()
     local_days: frozenset[Zone] = frozenset()
-    instants: frozenset[int] = frozenset()
+    products: bool = False
+    together: bool = False
 
 
 def edges(bound: BoundRule) -> Edges:
     """The edges of a rule and of every segment that it refers to."""
-    found = _Found({}, {}, set(), set())
+    found = _Found()
     for rule in (bound, *bound.segments.values()):
         for node in rule.rule.nodes:
             if not isinstance(node, Branch):
                 _of_condition(node, rule, found)
-    return Edges(
-        {name: frozenset(offsets) for name, offsets in sorted(found.events.items())},
-        {name: frozenset(offsets) for name, offsets in sorted(found.instant_values.items())},
-        frozenset(found.attribute_writes),
-        frozenset(found.local_days),
-    )
+        if rule.rule.base is not None:
+            found.write(BASES_ATTRIBUTE)
+        if rule.rule.limit is not None:
+            found.together = True
+            if rule.rule.limit.by is not None:
+                _of_measure(rule.rule.limit.by, found)
+    return found.edges()
 
 
 @dataclass(slots=True)
 class _Found:
-    events: dict[str, set[int]]
-    instant_values: dict[str, set[int]]
-    attribute_writes: set[str]
-    local_days: set[Zone]
+    events: dict[str, set[int]] = field(default_factory=dict)
+    instant_values: dict[str, set[int]] = field(default_factory=dict)
+    attribute_writes: dict[str, set[int]] = field(default_factory=dict)
+    lists: dict[str, set[int]] = field(default_factory=dict)
+    histories: dict[str, set[int]] = field(default_factory=dict)
+    existence: set[int] = field(default_factory=set)
+    local_days: set[Zone] = field(default_factory=set)
+    products: bool = False
+    together: bool = False
+
+    def event(self, names: Iterable[str], offsets: Iterable[int] = ()) -> None:
+        """These events matter now and these offsets later."""
+        for name in names:
+            self.events.setdefault(name, set()).update((0, *offsets))
+
+    def write(self, name: str, offsets: Iterable[int] = ()) -> None:
+        """The same for writes of an attribute."""
+        self.attribute_writes.setdefault(name, set()).update((0, *offsets))
+
+    def days(self, zone: Zone) -> None:
+        """Local midnights matter; a contact's own zone may also be written anew."""
+        self.local_days.add(zone)
+        self.zone(zone)
+
+    def zone(self, zone: Zone) -> None:
+        """The zone is read."""
+        if zone is Zone.CONTACT:
+            self.write(ZONE_ATTRIBUTE)
+
+    def edges(self) -> Edges:
+        """What was found, frozen."""
+        return Edges(
+            _frozen(self.events),
+            _frozen(self.instant_values),
+            _frozen(self.attribute_writes),
+            _frozen(self.lists),
+            _frozen(self.histories),
+            frozenset(self.existence),
+            frozenset(self.local_days),
+            self.products,
+            self.together,
+        )
+
+
+def _frozen(offsets: Mapping[str, set[int]]) -> dict[str, Offsets]:
+    return {name: frozenset(one) for name, one in sorted(offsets.items())}
 
 
 def _of_condition(condition: Condition, rule: BoundRule, found: _Found) -> None:
+    for selection in selections(condition):
+        _of_selection(selection, found)
+    for test in comparisons(condition):
+        is_own = isinstance(condition, AttributeCondition) and test is condition.test
+        _of_zones(test, found, of_instant=is_own and rule.attributes[test.name] is Kind.INSTANT)
+    for operand in parts_of(condition, AttributeOperand | AttributeAtEvent):  # type: ignore[arg-type]
+        found.write(operand.name)
+    for moments in parts_of(condition, Moments):
+        found.zone(moments.zone)
     match condition:
-        case AttributeCondition(ElementMatch(name, matching)):
-            found.attribute_writes.add(name)
-            _of_filter(matching, found)
+        case AttributeCondition(ElementMatch(name)):
+            found.write(name)
         case AttributeCondition(Comparison() as test):
-            found.attribute_writes.add(test.name)
-            _of_operands(test.operands, found)
+            found.write(test.name)
             _of_attribute_window(test, rule.attributes[test.name], found)
-        case EventCount(events):
-            _of_events(events.names, events.filter, events.window, found)
-        case EventAggregate(_, _, events, _, operands):
-            _of_events(events.names, events.filter, events.window, found)
-            _of_operands(operands, found)
-        case MessageCount(verb, matching, window):
-            _of_events(MESSAGE_EVENTS[verb], matching, window, found)
+        case InList(name):
+            found.lists.setdefault(name, set()).add(0)
+        case MessageCount(verb, _, window):
+            found.event(MESSAGE_EVENTS[verb], _offsets(window))
+            _of_window(window, found)
+            if condition.sent is not None:
+                found.event((MESSAGE_SENT,))
+        case FirstTime(events, window):
+            found.event(events.names, _offsets(window))
+            _of_window(window, found)
+        case InCohort(events, window):
+            if events is None:
+                found.existence.update(_offsets(window))
+            else:
+                found.event(events.names, _offsets(window))
+            _of_window(window, found)
+        case Stopped(events, active_us, silent_us):
+            found.event(events.names, (silent_us, silent_us + active_us))
+        case Restarted(events, recent_us, silent_us):
+            found.event(events.names, (recent_us, recent_us + silent_us))
+        case Regularly(_, _, _, _, _, zone):
+            found.days(zone)
+        case Trend(events, _, _, span_us):
+            found.event(events.names, (span_us, 2 * span_us))
+        case Sequence():
+            _of_sequence(condition, found)
+        case PopulationCondition(measure):
+            _of_measure(measure, found)
+        case RfmInCell(model):
+            _of_model(rule.setting.rfm[model], 0, found)
+        case RfmMoved(model, _, _, duration_us):
+            _of_model(rule.setting.rfm[model], 0, found)
+            _of_model(rule.setting.rfm[model], duration_us, found)
+        case HasBeen(test, duration_us):
+            found.write(test.name, (duration_us,))
+        case Changed(name, _, _, window):
+            found.write(name, _offsets(window))
+            _of_window(window, found)
+        case WasIn(group, name, window):
+            # Being in until just before t ends at t: a window lets it go one microsecond before it lets t go.
+            offsets = _offsets(window)
+            _of_group(group, name, offsets | {offset - 1 for offset in offsets}, found)
+            _of_window(window, found)
+        case HasBeenIn(group, name, duration_us):
+            _of_group(group, name, {duration_us}, found)
+        case _:
+            pass
 
 
-def _of_events(names: tuple[str, ...], matching: FilterTree, window: Window | None, found: _Found) -> None:
-    offsets = {0} | _offsets(window)
-    for name in names:
-        found.events.setdefault(name, set()).update(offsets)
-    _of_zone(window, found)
-    _of_filter(matching, found)
+def _of_selection(events: EventSelection, found: _Found) -> None:
+    found.event(events.names, _offsets(events.window))
+    _of_window(events.window, found)
+    found.products |= bool(events.products)
 
 
-def _of_filter(matching: FilterTree, found: _Found) -> None:
-    for test in comparisons(matching):
-        _of_operands(test.operands, found)
-        if test.window is not None:
-            _of_zone(test.window, found)
-            if _offsets(test.window):  # only dates move inside a filter: binding refuses instants there
-                found.local_days.add(Zone.WORKSPACE)
+def _of_sequence(sequence: Sequence, found: _Found) -> None:
+    """The window moves over the first event; a trailing negative step is decided once its time has passed."""
+    found.event(sequence.steps[0].events.names, _offsets(sequence.window))
+    _of_window(sequence.window, found)
+    last = max(place for place, step in enumerate(sequence.steps) if not step.negative)
+    for step in sequence.steps[last + 1 :]:
+        if step.within_us is not None:
+            measured = sequence.steps[0 if step.from_first else last]
+            found.event(measured.events.names, (step.within_us,))
+
+
+def _of_measure(measure: Measure, found: _Found) -> None:
+    match measure:
+        case AttributeMeasure(name):
+            found.write(name)
+        case CountMeasure(events) | AggregateMeasure(_, _, events):
+            _of_selection(events, found)
+
+
+def _of_model(model: RfmModel, earlier_us: int, found: _Found) -> None:
+    """A cell at as_of - `earlier_us`."""
+    offsets = {earlier_us}
+    if model.period_us is not None:
+        offsets.add(model.period_us + earlier_us)
+    if model.recency.bounds is not None:
+        offsets.update(bound + earlier_us + step for bound in model.recency.bounds for step in (0, 1))
+    found.event(model.events.names, offsets)
+
+
+def _of_group(group: Group, name: str, offsets: Iterable[int], found: _Found) -> None:
+    match group:
+        case Group.SEGMENT:
+            found.histories.setdefault(name, set()).update((0, *offsets))
+        case Group.LIST:
+            found.lists.setdefault(name, set()).update((0, *offsets))
+        case Group.SCENARIO:
+            found.event(SCENARIO_EVENTS, offsets)
+
+
+def _of_zones(test: Comparison, found: _Found, *, of_instant: bool) -> None:
+    """Where a comparison asks for today, and whose day it is. Rolling windows of instants have edges of their own."""
+    asks_for_today = test.compare in (Compare.ANNIVERSARY, Compare.AGE) or isinstance(test.window, OnDay)
+    if asks_for_today or (_offsets(test.window) and not of_instant):
+        found.days(test.zone)
+    _of_window(test.window, found)
 
 
 def _of_attribute_window(test: Comparison, kind: Kind, found: _Found) -> None:
-    _of_zone(test.window, found)
     offsets = _offsets(test.window)
-    if not offsets:
-        return
-    if kind is Kind.DATE:
-        found.local_days.add(Zone.WORKSPACE)
+    if not offsets or kind is Kind.DATE or test.compare is not Compare.WITHIN:
         return
     if isinstance(test.window, InLast | InNext):
         offsets.add(0)
     found.instant_values.setdefault(test.name, set()).update(offsets)
 
 
-def _of_operands(operands: tuple[Operand, ...], found: _Found) -> None:
-    found.attribute_writes.update(operand.name for operand in operands if isinstance(operand, AttributeOperand))
-
-
-def _of_zone(window: Window | None, found: _Found) -> None:
-    """Calendar periods move at midnight; a contact's own zone may also be written anew."""
-    if isinstance(window, Calendar):
-        found.local_days.add(window.zone)
-    if isinstance(window, Calendar | Absolute) and window.zone is Zone.CONTACT:
-        found.attribute_writes.add(ZONE_ATTRIBUTE)
+def _of_window(window: Window | None, found: _Found) -> None:
+    """Calendar periods move at midnight."""
+    match window:
+        case Calendar():
+            found.days(window.zone)
+        case None:
+            pass
+        case SinceLast() | UntilFirst():
+            pass  # the events that bound it are selections of the condition
+        case _:
+            found.zone(getattr(window, "zone", Zone.WORKSPACE))
 
 
 def _offsets(window: Window | None) -> set[int]:
@@ -161,12 +323,3 @@ def _offsets(window: Window | None) -> set[int]:
             return {near_us, far_us}
         case _:
             return set()
-
-
-def comparisons(matching: FilterTree) -> Iterator[Comparison]:
-    """Every comparison of a filter, those inside of elements included."""
-    for node in matching:
-        if isinstance(node, Comparison):
-            yield node
-        elif isinstance(node, ElementMatch):
-            yield from comparisons(node.filter)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections import abc
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_, or_
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,31 +16,62 @@ from core.kernels.ranges import sorted_unique
 from core.query.ast import (
     AttributeCondition,
     Branch,
+    Changed,
+    Condition,
     EventAggregate,
     EventCount,
     Everyone,
+    FirstTime,
+    HasBeen,
+    HasBeenIn,
+    InCohort,
     InList,
     MessageCount,
     Node,
-    Op,
     Operand,
-    Scope,
+    PickedEvent,
+    Population,
+    PopulationCondition,
+    RandomBucket,
+    Reachable,
+    Regularly,
+    Restarted,
+    RfmInCell,
+    RfmMoved,
     SegmentReference,
+    Sequence,
+    Stopped,
+    Trend,
+    WasIn,
 )
+from core.query.branches import Joining, parents
 from core.query.execute_context import Context
 from core.query.execute_parameters import Arguments, arguments_of, fill, given
-from core.query.leaf_aggregates import aggregate_leaf
-from core.query.leaf_attributes import attribute_leaf
-from core.query.leaf_events import event_count_leaf
-from core.query.leaf_messages import message_leaf
-from core.query.leaf_result import LeafResult
+from core.query.knowledge import NOTHING_KNOWN, Knowledge
+from core.query.leaves.leaf_aggregates import aggregate_leaf
+from core.query.leaves.leaf_attributes import attribute_leaf
+from core.query.leaves.leaf_cohort import cohort_leaf
+from core.query.leaves.leaf_events import event_count_leaf
+from core.query.leaves.leaf_groups import has_been_in_leaf, random_bucket_leaf, reachable_leaf, was_in_leaf
+from core.query.leaves.leaf_messages import message_leaf
+from core.query.leaves.leaf_picked import first_time_leaf, picked_event_leaf
+from core.query.leaves.leaf_population import population_leaf
+from core.query.leaves.leaf_result import LeafResult
+from core.query.leaves.leaf_rfm import rfm_in_cell_leaf, rfm_moved_leaf
+from core.query.leaves.leaf_rhythm import regularly_leaf, restarted_leaf, stopped_leaf, trend_leaf
+from core.query.leaves.leaf_sequence import sequence_leaf
+from core.query.leaves.leaf_states import changed_leaf, has_been_leaf
+from core.query.leaves.limit import cut
+from core.query.leaves.population import members_of
+from core.query.leaves.windowed import windows_defined
 from core.query.names import BoundRule
 from core.schema import Scalar
 
-Leaf = Everyone | AttributeCondition | InList | EventCount | MessageCount | EventAggregate
 #: What a leaf answered, by (zone, leaf with its parameters filled in). It is valid for one root, instant and
 #: candidates only; a caller that evaluates many rules on the same three may pass one cache to all of them.
 LeafCache = MutableMapping[tuple[str, Node], LeafResult]
+_LEAVES_KEPT = 256
+_Seen = Callable[[ContactSet], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +85,8 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """`nodes`: one set per node of the rule, each within the rule's scope; `members` is the last one."""
+    """`nodes`: one set per node of the rule, each within the rule's scope and base; `members` is the last one, cut to
+    the rule's limit."""
 
     members: ContactSet
     nodes: tuple[ContactSet, ...]
@@ -82,16 +113,62 @@ def evaluate(
     parameters: Mapping[str, Scalar],
     candidates: NDArray[np.uint32] | None = None,
     cache: LeafCache | None = None,
+    knowledge: Knowledge = NOTHING_KNOWN,
 ) -> Evaluation:
     """The members of a rule as of an instant, and the set of every node.
 
     `candidates` (uint32 contact numbers, any order) restrict the answer and the work to them. `parameters` bind the
-    rule's parameters; others are ignored. Raises CdpError for a parameter that is missing or of another kind.
+    rule's parameters; others are ignored. `knowledge`: published statistics and recorded histories.
+    Raises CdpError for a parameter that is missing or of another kind.
     """
+    nodes: list[ContactSet] = []
+    members = find(bound, root, as_of_us, parameters, candidates, cache, knowledge, nodes.append)
+    return Evaluation(members, tuple(nodes))
+
+
+def find(
+    bound: BoundRule,
+    root: Root,
+    as_of_us: int,
+    parameters: Mapping[str, Scalar],
+    candidates: NDArray[np.uint32] | None = None,
+    cache: LeafCache | None = None,
+    knowledge: Knowledge = NOTHING_KNOWN,
+    seen: Callable[[ContactSet], None] | None = None,
+) -> ContactSet:
+    """The members alone; `seen` hears the set of every node of the rule, in the order of the nodes. A set is held only
+    until its branch has taken it in, so a rule of 10,000 nodes needs no more memory than it is deep."""
     if candidates is not None:
         candidates = sorted_unique(candidates[candidates < root.contact_count]).astype(np.uint32, copy=False)
-    run = _Run(bound, Context(root, as_of_us, bound.zone, candidates), {} if cache is None else cache)
-    return run.evaluate(given(bound, parameters))
+    context = Context(root, as_of_us, bound.zone, candidates, bound.setting, knowledge)
+    run = _Run(bound, context, _FewLeaves() if cache is None else cache)
+    return run.members(given(bound, parameters), seen)
+
+
+def count_nodes(
+    bound: BoundRule,
+    root: Root,
+    as_of_us: int,
+    parameters: Mapping[str, Scalar],
+    candidates: NDArray[np.uint32] | None = None,
+    cache: LeafCache | None = None,
+    knowledge: Knowledge = NOTHING_KNOWN,
+) -> tuple[ContactSet, tuple[Counts, ...]]:
+    """The members, and the counts of every node of the rule: `evaluate` without holding a set for each."""
+    counts: list[Counts] = []
+    members = find(
+        *(bound, root, as_of_us, parameters, candidates, cache, knowledge),
+        seen=lambda found: counts.append(count_of(found, root)),
+    )
+    return members, tuple(counts)
+
+
+class _FewLeaves(dict[tuple[str, Node], LeafResult]):
+    """The cache of one evaluation: leaves of common rules are shared, those of huge ones are not kept."""
+
+    def __setitem__(self, key: tuple[str, Node], result: LeafResult) -> None:
+        if len(self) < _LEAVES_KEPT:
+            super().__setitem__(key, result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +186,28 @@ class _Run:
         self._bound = bound
         self._context = context
         self._cache = cache
-        self._done: dict[_Task, Evaluation] = {}
-        self._scopes: dict[Scope, ContactSet] = {}
+        self._done: dict[_Task, ContactSet] = {}
+        self._everyone: _Run | None = None
 
-    def evaluate(self, arguments: Arguments) -> Evaluation:
+    def members(self, arguments: Arguments, seen: _Seen | None = None) -> ContactSet:
         """Referenced segments first, without recursion: chains of references may be long."""
-        asked = _Task(None, tuple(sorted(arguments.items())))
+        return self._members(_Task(None, tuple(sorted(arguments.items()))), seen)
+
+    def _members(self, asked: _Task, seen: _Seen | None) -> ContactSet:
         stack = [asked]
         opened: set[_Task] = set()
         while stack:
             task = stack[-1]
+            known = self._known_members(task)
+            if known is not None:
+                self._done[task] = known
             if task in self._done:
                 stack.pop()
                 continue
             nodes = self._nodes(task)
             waiting = [target for target in self._targets(nodes, task) if target not in self._done]
             if not waiting:
-                self._done[task] = self._tree(nodes, task)
+                self._done[task] = self._tree(nodes, task, seen if task == asked else None)
                 opened.discard(task)
                 stack.pop()
                 continue
@@ -135,6 +217,17 @@ class _Run:
             stack.extend(waiting)
         return self._done[asked]
 
+    def _known_members(self, task: _Task) -> ContactSet | None:
+        """Of a segment that is kept current: nothing is evaluated."""
+        if task.name is None or task.arguments:
+            return None
+        members = self._context.knowledge.members.get(task.name)
+        if members is None:
+            return None
+        if self._context.candidates is not None:
+            members = members & ContactSet.from_numbers(self._context.candidates)
+        return members
+
     def _rule(self, task: _Task) -> BoundRule:
         return self._bound if task.name is None else self._bound.segments[task.name]
 
@@ -142,38 +235,51 @@ class _Run:
         arguments = dict(task.arguments)
         return tuple(fill(node, arguments) for node in self._rule(task).rule.nodes)
 
-    def _targets(self, nodes: Sequence[Node], task: _Task) -> list[_Task]:
+    def _targets(self, nodes: abc.Sequence[Node], task: _Task) -> list[_Task]:
         return [self._target(node, task) for node in nodes if isinstance(node, SegmentReference)]
 
     def _target(self, reference: SegmentReference, task: _Task) -> _Task:
         target = self._bound.segments[reference.name]
         return _Task(reference.name, arguments_of(reference, target, dict(task.arguments)))
 
-    def _tree(self, nodes: Sequence[Node], task: _Task) -> Evaluation:
-        scope = self._scope(self._rule(task).rule.scope)
-        sets: list[ContactSet] = []
-        for node in nodes:
+    def _tree(self, nodes: abc.Sequence[Node], task: _Task, seen: _Seen | None) -> ContactSet:
+        rule = self._rule(task).rule
+        if rule.limit is not None and self._context.candidates is not None:
+            return self._among_everyone(task, self._context.candidates, seen)
+        scope = members_of(Population(rule.scope, rule.base), self._context)
+        parent_of = parents(nodes)
+        open_branches: dict[int, Joining] = {}
+        found = scope
+        for index, node in enumerate(nodes):
             if isinstance(node, Branch):
-                sets.append(branch(node, sets, scope))
+                found = open_branches.pop(index).joined()
             elif isinstance(node, SegmentReference):
-                sets.append(self._done[self._target(node, task)].members & scope)
+                found = self._done[self._target(node, task)] & scope
             else:
-                sets.append(self._leaf(node).within(scope))
-        return Evaluation(sets[-1], tuple(sets))
+                found = self._leaf(node).within(scope)
+            if seen is not None:
+                seen(found)
+            parent, place = parent_of[index]
+            if parent < 0:
+                continue
+            joining = open_branches.get(parent)
+            if joining is None:
+                above = nodes[parent]
+                assert isinstance(above, Branch)
+                joining = open_branches[parent] = Joining(above, scope, self._context.root.contact_count)
+            joining.add(found, place)
+        limit = fill(rule.limit, dict(task.arguments))
+        return found if limit is None else cut(found, limit, self._context)
 
-    def _scope(self, scope: Scope) -> ContactSet:
-        found = self._scopes.get(scope)
-        if found is None:
-            root, candidates = self._context.root, self._context.candidates
-            found = root.exists(self._context.as_of_us, candidates)
-            if scope is Scope.KNOWN:
-                found = found & root.known(candidates)
-            elif scope is Scope.ANONYMOUS:
-                found = found - root.known(candidates)
-            self._scopes[scope] = found
-        return found
+    def _among_everyone(self, task: _Task, candidates: NDArray[np.uint32], seen: _Seen | None) -> ContactSet:
+        """The candidates' part of an evaluation for all contacts: a limit chooses among all of them."""
+        if self._everyone is None:
+            self._everyone = _Run(self._bound, self._context.whole(), _FewLeaves())
+        mine = ContactSet.from_numbers(candidates)
+        narrowed = None if seen is None else (lambda found: seen(found & mine))
+        return self._everyone._members(task, narrowed) & mine
 
-    def _leaf(self, node: Leaf) -> LeafResult:
+    def _leaf(self, node: Condition) -> LeafResult:
         key = (self._context.zone_name, node)
         found = self._cache.get(key)
         if found is None:
@@ -181,8 +287,15 @@ class _Run:
         return found
 
 
-def leaf(node: Leaf, context: Context) -> LeafResult:
-    """What one condition, its parameters filled in, says of every contact that takes part."""
+def leaf(node: Condition, context: Context) -> LeafResult:
+    """What one condition, its parameters filled in, says of every contact that takes part; of those for whom its window
+    is undefined, that it is false."""
+    found = _dispatch(node, context)
+    defined = windows_defined(node, context)
+    return found if defined is None else LeafResult(found.within(defined))
+
+
+def _dispatch(node: Condition, context: Context) -> LeafResult:
     match node:
         case Everyone():
             return LeafResult(ContactSet.empty(), complement=True)
@@ -196,31 +309,39 @@ def leaf(node: Leaf, context: Context) -> LeafResult:
             return message_leaf(node, context)
         case EventAggregate():
             return aggregate_leaf(node, context)
-
-
-def branch(node: Branch, sets: Sequence[ContactSet], scope: ContactSet) -> ContactSet:
-    """Join the sets of a branch's children, all of them within `scope`."""
-    children = [sets[child] for child in node.children]
-    match node.op:
-        case Op.AND:
-            return reduce(and_, children)
-        case Op.OR:
-            return reduce(or_, children)
-        case Op.NOT:
-            return scope - children[0]
-        case Op.EXCEPT:
-            return reduce(lambda left, right: left - right, children[node.k :], reduce(and_, children[: node.k], scope))
-        case Op.AT_LEAST:
-            return _at_least(children, node.k, scope)
-
-
-def _at_least(children: Sequence[ContactSet], k: int, scope: ContactSet) -> ContactSet:
-    """`reached[j]`: in at least j + 1 of the children seen so far."""
-    if k <= 0:
-        return scope
-    reached = [ContactSet.empty()] * k
-    for child in children:
-        for j in range(k - 1, 0, -1):
-            reached[j] = reached[j] | (reached[j - 1] & child)
-        reached[0] = reached[0] | child
-    return reached[-1]
+        case FirstTime():
+            return first_time_leaf(node, context)
+        case PickedEvent():
+            return picked_event_leaf(node, context)
+        case Stopped():
+            return stopped_leaf(node, context)
+        case Restarted():
+            return restarted_leaf(node, context)
+        case Regularly():
+            return regularly_leaf(node, context)
+        case Trend():
+            return trend_leaf(node, context)
+        case Sequence():
+            return sequence_leaf(node, context)
+        case PopulationCondition():
+            return population_leaf(node, context)
+        case RfmInCell():
+            return rfm_in_cell_leaf(node, context)
+        case RfmMoved():
+            return rfm_moved_leaf(node, context)
+        case InCohort():
+            return cohort_leaf(node, context)
+        case HasBeen():
+            return has_been_leaf(node, context)
+        case Changed():
+            return changed_leaf(node, context)
+        case WasIn():
+            return was_in_leaf(node, context)
+        case HasBeenIn():
+            return has_been_in_leaf(node, context)
+        case Reachable():
+            return reachable_leaf(node, context)
+        case RandomBucket():
+            return random_bucket_leaf(node, context)
+        case SegmentReference():
+            raise CdpError(Code.INTERNAL, "REFERENCE_UNRESOLVED", "a reference is evaluated by its own rule")

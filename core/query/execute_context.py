@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,9 +14,12 @@ from core.errors import invalid
 from core.index.contact_set import ContactSet
 from core.index.root import Root
 from core.index.steps import MISSING, StepView
+from core.kernels.bits import set_bits, words_for
 from core.kernels.ranges import sorted_unique
 from core.query.ast import Window, Zone
+from core.query.knowledge import NOTHING_KNOWN, Knowledge
 from core.query.local_time import find_zone
+from core.query.names import DEFAULT_SETTING, Setting
 from core.query.windows import Interval, days, instants, zone_of
 from core.schema import Kind
 
@@ -34,7 +39,15 @@ class Valid:
 class Context:
     """One evaluation. Its rows are the contacts 0 to n - 1, or the `candidates` (uint32 ascending, unique)."""
 
-    def __init__(self, root: Root, as_of_us: int, zone_name: str, candidates: NDArray[np.uint32] | None = None) -> None:
+    def __init__(
+        self,
+        root: Root,
+        as_of_us: int,
+        zone_name: str,
+        candidates: NDArray[np.uint32] | None = None,
+        setting: Setting = DEFAULT_SETTING,
+        knowledge: Knowledge = NOTHING_KNOWN,
+    ) -> None:
         """Raises CdpError for a zone that tzdata does not know."""
         zone = find_zone(zone_name)
         if zone is None:
@@ -43,10 +56,35 @@ class Context:
         self.as_of_us = as_of_us
         self.zone_name = zone_name
         self.candidates = candidates
+        self.setting = setting
+        self.knowledge = knowledge
+        #: What conditions computed for this context and may ask for again; keys are theirs to choose.
+        self.computed: dict[Hashable, Any] = {}
+        self._whole: Context | None = None
+        self._others: dict[int, Context] = {}
         self._zone = zone
         self._attributes: dict[str, Valid] = {}
         self._own_zones: tuple[list[ZoneInfo], NDArray[np.int64]] | None = None
         self._candidate_mask: NDArray[np.bool_] | None = None
+        self._candidate_words: NDArray[np.uint64] | None = None
+
+    def whole(self) -> Context:
+        """The same evaluation for all contacts: what statistics of a population are made on."""
+        if self.candidates is None:
+            return self
+        if self._whole is None:
+            self._whole = Context(self.root, self.as_of_us, self.zone_name, None, self.setting, self.knowledge)
+        return self._whole
+
+    def at(self, as_of_us: int) -> Context:
+        """The same facts and candidates at another instant."""
+        if as_of_us == self.as_of_us:
+            return self
+        if as_of_us not in self._others:
+            self._others[as_of_us] = Context(
+                self.root, as_of_us, self.zone_name, self.candidates, self.setting, self.knowledge
+            )
+        return self._others[as_of_us]
 
     @property
     def rows(self) -> int:
@@ -72,6 +110,18 @@ class Context:
             mask[self.candidates] = True
             self._candidate_mask = mask
         return self._candidate_mask[contacts]
+
+    def candidate_words(self) -> NDArray[np.uint64]:
+        """The candidates as words of a set; not to be written."""
+        if self._candidate_words is None:
+            assert self.candidates is not None
+            self._candidate_words = words_for(self.root.contact_count)
+            set_bits(self.candidates, self._candidate_words)
+        return self._candidate_words
+
+    def scan_start_work(self) -> int:
+        """About how many nanoseconds pass before `candidate_words` is there."""
+        return 0 if self._candidate_words is not None else self.root.contact_count // 64
 
     def row_of(self, contacts: NDArray[np.uint32]) -> NDArray[np.integer]:
         """The rows of contacts that take part."""
@@ -120,6 +170,16 @@ class Context:
             zone = find_zone(_UTC) or zone
         return find(window, self.as_of_us, zone)
 
+    def zones_of(
+        self, zone: Zone, contacts: NDArray[np.uint32] | None
+    ) -> tuple[list[ZoneInfo], NDArray[np.int64] | None]:
+        """The zones that `zone` stands for, and for each of `contacts` (None: of every row) the place of its own among
+        them; without places there is one zone for all."""
+        if zone is Zone.CONTACT:
+            zones, places = self._zones()
+            return zones, places if contacts is None else places[self.row_of(contacts)]
+        return [(find_zone(_UTC) or self._zone) if zone is Zone.UTC else self._zone], None
+
     def _own_intervals(self, window: Window | None, *, dates: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         find = days if dates else instants
         zones, _ = self._zones()
@@ -135,11 +195,14 @@ class Context:
             return self._own_zones
         own = self.attribute(ZONE_ATTRIBUTE)
         zones, places = [self._zone], np.zeros(self.rows, np.int64)
-        named = (own.kinds != MISSING) & (own.kinds == Kind.TEXT)
-        for code in sorted_unique(own.values[named]).tolist():
+        named = np.flatnonzero((own.kinds != MISSING) & (own.kinds == Kind.TEXT))
+        codes = sorted_unique(own.values[named])
+        place_of_code = np.zeros(len(codes), np.int64)
+        for number, code in enumerate(codes.tolist()):
             zone = find_zone(self.root.dictionary.text(code))
             if zone is not None:
-                places[named & (own.values == code)] = len(zones)
+                place_of_code[number] = len(zones)
                 zones.append(zone)
+        places[named] = place_of_code[np.searchsorted(codes, own.values[named])]
         self._own_zones = (zones, places)
         return self._own_zones

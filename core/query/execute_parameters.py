@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from core.errors import invalid
-from core.query.ast import (
-    Absolute,
-    AttributeCondition,
-    Branch,
-    Comparison,
-    ElementMatch,
-    EventAggregate,
-    EventCount,
-    EventSelection,
-    FilterTree,
-    Literal,
-    MessageCount,
-    Node,
-    Operand,
-    Parameter,
-    SegmentReference,
-    Window,
-)
+from core.query.ast import Literal, Operand, Parameter, SegmentReference
 from core.query.names import BoundRule
+from core.query.walk import PartT, rebuilt
 from core.schema import Kind, Scalar, kind_of
 
 #: What stands for each parameter: a literal, or the attribute that a reference passed on.
@@ -59,65 +42,20 @@ def arguments_of(reference: SegmentReference, target: BoundRule, outer: Argument
     return tuple(result)
 
 
-def fill(node: Node, arguments: Arguments) -> Node:
-    """`node` with every parameter replaced."""
+def fill(node: PartT, arguments: Arguments) -> PartT:
+    """A node, or the limit of a rule, with every parameter replaced, wherever it stands. Raises CdpError for a
+    parameter that has no value."""
     if not arguments:
         return node
-    match node:
-        case AttributeCondition():
-            return replace(node, test=_fill_test(node.test, arguments))
-        case SegmentReference():
-            named = tuple((name, _fill_operand(operand, arguments)) for name, operand in node.arguments)
-            return replace(node, arguments=named)
-        case EventCount():
-            return replace(
-                node, events=_fill_events(node.events, arguments), counts=_fill_operands(node.counts, arguments)
-            )
-        case EventAggregate():
-            return replace(
-                node, events=_fill_events(node.events, arguments), operands=_fill_operands(node.operands, arguments)
-            )
-        case MessageCount():
-            return replace(
-                node,
-                filter=_fill_filter(node.filter, arguments),
-                window=_fill_window(node.window, arguments),
-                counts=_fill_operands(node.counts, arguments),
-            )
-        case _:
-            return node
+
+    def filled(part: object) -> object:
+        return _argument(part, arguments) if isinstance(part, Parameter) else part
+
+    return rebuilt(node, filled)
 
 
-def _fill_operand(operand: Operand, arguments: Arguments) -> Operand:
-    if not isinstance(operand, Parameter):
-        return operand
-    found = arguments.get(operand.name)
+def _argument(parameter: Parameter, arguments: Arguments) -> Operand:
+    found = arguments.get(parameter.name)
     if found is None:
-        raise invalid("PARAMETER_MISSING", f"the parameter :{operand.name} has no value")
+        raise invalid("PARAMETER_MISSING", f"the parameter :{parameter.name} has no value")
     return found
-
-
-def _fill_operands(operands: tuple[Operand, ...], arguments: Arguments) -> tuple[Operand, ...]:
-    return tuple(_fill_operand(operand, arguments) for operand in operands)
-
-
-def _fill_test(test: Comparison | ElementMatch, arguments: Arguments) -> Comparison | ElementMatch:
-    if isinstance(test, ElementMatch):
-        return replace(test, filter=_fill_filter(test.filter, arguments))
-    return replace(test, operands=_fill_operands(test.operands, arguments), window=_fill_window(test.window, arguments))
-
-
-def _fill_filter(tree: FilterTree, arguments: Arguments) -> FilterTree:
-    return tuple(node if isinstance(node, Branch) else _fill_test(node, arguments) for node in tree)
-
-
-def _fill_events(events: EventSelection, arguments: Arguments) -> EventSelection:
-    return replace(events, filter=_fill_filter(events.filter, arguments), window=_fill_window(events.window, arguments))
-
-
-def _fill_window(window: Window | None, arguments: Arguments) -> Window | None:
-    if not isinstance(window, Absolute):
-        return window
-    start = None if window.start is None else _fill_operand(window.start, arguments)
-    until = None if window.until is None else _fill_operand(window.until, arguments)
-    return replace(window, start=start, until=until)

@@ -10,13 +10,13 @@ from core.index.root import Root
 from core.query.ast import EventAggregate, EventCount, EventSelection, MessageCount, Node, SegmentReference
 from core.query.execute_context import Context
 from core.query.execute_parameters import Arguments, arguments_of, fill, given
-from core.query.leaf_messages import EVENTS_OF
+from core.query.leaves.leaf_messages import EVENTS_OF
 from core.query.names import BoundRule
-from core.query.selecting import pick
+from core.query.rows.selecting import pick
 from core.schema import Scalar
 
-#: An event as it is ordered: occurred_at, id as UTF-8 bytes, log order.
-_Placed = tuple[int, bytes, int]
+#: An event as it is ordered: occurred_at, id as UTF-8 bytes; then its type and run and row, to tell events apart.
+_Placed = tuple[int, bytes, str, int, int]
 
 
 def witnesses(
@@ -28,7 +28,7 @@ def witnesses(
     found: set[_Placed] = set()
     for selection in _selections(bound, given(bound, parameters)):
         found.update(_latest(selection, context, limit))
-    return tuple(event_id.decode() for _, event_id, _ in sorted(found, reverse=True)[:limit])
+    return tuple(event_id.decode() for _, event_id, *_ in sorted(found, reverse=True)[:limit])
 
 
 def matching_events(
@@ -36,7 +36,7 @@ def matching_events(
 ) -> tuple[str, ...]:
     """The same for one selection without parameters."""
     context = Context(root, as_of_us, zone_name, np.array([contact], np.uint32))
-    return tuple(event_id.decode() for _, event_id, _ in _latest(selection, context, limit))
+    return tuple(event_id.decode() for _, event_id, *_ in _latest(selection, context, limit))
 
 
 def _latest(selection: EventSelection, context: Context, limit: int) -> list[_Placed]:
@@ -44,7 +44,7 @@ def _latest(selection: EventSelection, context: Context, limit: int) -> list[_Pl
     for picked in pick(selection, context):
         run = picked.run
         placed += [
-            (int(run.occurred_at_us[row]), run.event_id(row).encode(), int(run.log_order[row]))
+            (int(run.occurred_at_us[row]), run.ids.at(row), picked.type_name, run.serial, row)
             for row in picked.row_numbers()[-limit:].tolist()
         ]
     return sorted(placed, reverse=True)[:limit]

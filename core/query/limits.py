@@ -17,6 +17,8 @@ MAX_STRING = 10_000
 #: Characters of one regular expression, and the memory RE2 may use for it.
 MAX_PATTERN = 1_000
 MAX_PATTERN_BYTES = 1 << 20
+#: Steps of one sequence.
+MAX_STEPS = 10
 #: Segments that one rule may reach through references.
 MAX_SEGMENTS = 1_000
 #: The longest duration: a hundred years.

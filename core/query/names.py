@@ -6,7 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.query.ast import Rule
+from core.query.rfm_model import DEFAULT_MODELS, RfmModel
 from core.schema import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a workspace decides once for all its rules: its id (random buckets), the stock at and below which a product
+    runs low, and its RFM models by name."""
+
+    workspace: str = ""
+    low_stock: int = 5
+    rfm: Mapping[str, RfmModel] = field(default_factory=lambda: DEFAULT_MODELS)
+
+
+DEFAULT_SETTING = Setting()
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +29,7 @@ class Names:
 
     `attributes`: name -> kind; `elements`: (attribute, field) -> kind for lists of objects; `events`: type ->
     parameter -> kind; `items`: item field -> kind (all events share it); `lists`: static lists; `segments`: name ->
-    saved rule as written; `zone`: the workspace's IANA zone.
+    saved rule as written; `zone`: the workspace's IANA zone; `setting`: what else the workspace decides.
     """
 
     attributes: Mapping[str, Kind]
@@ -25,6 +39,7 @@ class Names:
     elements: Mapping[tuple[str, str], Kind] = field(default_factory=dict)
     segments: Mapping[str, Rule] = field(default_factory=dict)
     zone: str = "UTC"
+    setting: Setting = DEFAULT_SETTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +56,4 @@ class BoundRule:
     segments: Mapping[str, BoundRule]
     zone: str
     attributes: Mapping[str, Kind] = field(default_factory=dict)
+    setting: Setting = DEFAULT_SETTING

@@ -6,96 +6,80 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.query.ast import (
-    Absolute,
     AttributeCondition,
     AttributeOperand,
     Branch,
-    Calendar,
     Compare,
     Comparison,
-    Condition,
-    ElementMatch,
     EventAggregate,
     EventCount,
+    EventSelection,
     Everyone,
     Function,
-    InList,
+    Group,
+    HasBeen,
+    HasBeenIn,
+    InCohort,
     Literal,
     MessageCount,
     Node,
     Op,
     Operand,
     Parameter,
+    RandomBucket,
+    Reachable,
+    RfmInCell,
     Scope,
     SegmentReference,
-    Window,
-    Zone,
+    SinceLast,
+    UntilFirst,
+    WasIn,
 )
-from core.query.edges import MESSAGE_EVENTS, ZONE_ATTRIBUTE, comparisons
+from core.query.edges import edges
 from core.query.names import BoundRule
+from core.query.rfm_model import NONE
+from core.query.walk import parts_of
 from core.schema import DECIMAL_SCALE, DecimalUnits
 
 
 @dataclass(frozen=True, slots=True)
 class Touches:
     """An event whose type is in `event_names` (a trailing `*` is a prefix), a write of an attribute, a change of a
-    list: about the contact of such a fact the rule has to be asked again, and about nobody else, except that
+    list, a recorded change of a segment in `histories`: about the contact of such a fact the rule has to be asked
+    again, and about nobody else, except that
 
     - a contact that changes scope (becomes known), is merged, unmerged or erased concerns every rule;
     - a contact that comes to exist concerns a rule with `everything` whatever its first fact is: somebody of whom
-      nothing named here is known may be a member (`everyone`, a negative form, `did not`).
+      nothing named here is known may be a member (`everyone`, a negative form, `did not`);
+    - with `products`, a product's change concerns the contacts whose events name the product;
+    - with `existence`, any fact that moves the contact's earliest one back concerns it;
+    - with `together`, a change of one contact may change others: the whole rule is asked again.
     """
 
     event_names: frozenset[str]
     attributes: frozenset[str]
     lists: frozenset[str]
     everything: bool
+    histories: frozenset[str] = frozenset()
+    products: bool = False
+    together: bool = False
+    existence: bool = False
 
 
 def touches(bound: BoundRule) -> Touches:
-    """The facts that matter to a rule and to every segment that it refers to."""
-    events: set[str] = set()
-    attributes: set[str] = set()
-    lists: set[str] = set()
-    for rule in (bound, *bound.segments.values()):
-        attributes.update(rule.attributes)
-        for node in rule.rule.nodes:
-            if not isinstance(node, Branch):
-                events.update(_events_of(node))
-                if isinstance(node, InList):
-                    lists.add(node.name)
-                if any(_in_contacts_zone(window) for window in _windows_of(node)):
-                    attributes.add(ZONE_ATTRIBUTE)
-    everything = _may_hold_of_nobody(bound)
-    return Touches(frozenset(events), frozenset(attributes), frozenset(lists), everything)
-
-
-def _events_of(condition: Condition) -> tuple[str, ...]:
-    match condition:
-        case EventCount(events) | EventAggregate(_, _, events):
-            return events.names
-        case MessageCount(verb):
-            return MESSAGE_EVENTS[verb]
-        case _:
-            return ()
-
-
-def _windows_of(condition: Condition) -> list[Window | None]:
-    match condition:
-        case AttributeCondition(ElementMatch(_, matching)):
-            return [test.window for test in comparisons(matching)]
-        case AttributeCondition(Comparison() as test):
-            return [test.window]
-        case EventCount(events) | EventAggregate(_, _, events):
-            return [events.window, *(test.window for test in comparisons(events.filter))]
-        case MessageCount(_, matching, window):
-            return [window, *(test.window for test in comparisons(matching))]
-        case _:
-            return []
-
-
-def _in_contacts_zone(window: Window | None) -> bool:
-    return isinstance(window, Calendar | Absolute) and window.zone is Zone.CONTACT
+    """The facts that matter to a rule and to every segment that it refers to: those whose edges are watched."""
+    watched = edges(bound)
+    rules = (bound, *bound.segments.values())
+    return Touches(
+        frozenset(watched.events),
+        frozenset(watched.attribute_writes),
+        frozenset(watched.lists),
+        _may_hold_of_nobody(bound),
+        frozenset(watched.histories),
+        watched.products,
+        watched.together,
+        any(one.events is None for rule in rules for one in parts_of(rule.rule.nodes, InCohort)),
+    )
 
 
 # --- may a contact without any such fact be a member? -------------------------------------------------------------
@@ -138,14 +122,24 @@ def _of_leaf(condition: Node, answers: Mapping[str, _Truths]) -> _Truths:
     match condition:
         case Everyone():
             return _YES
-        case AttributeCondition(Comparison() as test):
+        case RandomBucket() | InCohort(events=None) | Reachable() | WasIn(Group.SEGMENT) | HasBeenIn(Group.SEGMENT):
+            return _EITHER
+        case AttributeCondition(Comparison() as test) | HasBeen(test):
             return _YES if test.compare in _NEGATIVE else _NO
+        case EventCount(events=EventSelection(window=SinceLast() | UntilFirst())):
+            return _NO
+        case MessageCount(window=SinceLast() | UntilFirst()):
+            return _NO
+        case EventAggregate(events=EventSelection(window=SinceLast() | UntilFirst())):
+            return _NO
         case EventCount(_, compare, counts) | MessageCount(compare=compare, counts=counts):
             return _of_zero(compare, counts)
         case EventAggregate(Function.SUM | Function.DISTINCT, _, _, compare, operands):
             return _of_zero(compare, operands)
         case EventAggregate(compare=compare):
             return _YES if compare in _NEGATIVE else _NO
+        case RfmInCell(cells=cells):
+            return _YES if NONE in cells else _NO
         case SegmentReference(name):
             return answers[name]
         case _:

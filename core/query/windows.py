@@ -17,7 +17,10 @@ from core.query.ast import (
     InNext,
     Literal,
     MoreThanAgo,
+    OnDay,
     Operand,
+    SinceLast,
+    UntilFirst,
     Window,
     Zone,
 )
@@ -45,7 +48,10 @@ def zone_of(window: Window | None) -> Zone:
 
 
 def instants(window: Window | None, as_of_us: int, zone: ZoneInfo) -> Interval:
-    """The instants of `window`, microseconds; `zone` is that of its calendar words. None is all time."""
+    """The instants of `window`, microseconds; `zone` is that of its calendar words. None is all time.
+
+    Of a window that other events of the contact bound, all that it can hold: its ends are bounds.py's to find.
+    """
     match window:
         case None:
             return ALWAYS
@@ -64,6 +70,11 @@ def instants(window: Window | None, as_of_us: int, zone: ZoneInfo) -> Interval:
         case Calendar():
             first, last = _period(window, current_day(as_of_us, zone))
             return Interval(start_of(first, zone), start_of(last, zone))
+        case OnDay(offset):
+            day = shift_days(current_day(as_of_us, zone), offset)
+            return Interval(start_of(day, zone), start_of(shift_days(day, 1), zone))
+        case SinceLast() | UntilFirst():
+            return Interval(LEAST, as_of_us + 1)
 
 
 def days(window: Window | None, as_of_us: int, zone: ZoneInfo) -> Interval:
@@ -88,6 +99,16 @@ def days(window: Window | None, as_of_us: int, zone: ZoneInfo) -> Interval:
         case Calendar():
             first, last = _period(window, today)
             return Interval(day_number(first), day_number(last))
+        case OnDay(offset):
+            return Interval(number + offset, number + offset + 1)
+        case SinceLast() | UntilFirst():
+            raise CdpError(Code.INTERNAL, "WINDOW_OF_EVENTS", "only events lie since or until other events")
+
+
+def period_bounds(window: Calendar, as_of_us: int, zone: ZoneInfo) -> list[int]:
+    """The first instants of the last `window.count` complete periods, oldest first, and of the period after them."""
+    current = period_start(current_day(as_of_us, zone), window.period)
+    return [start_of(shift_period(current, window.period, -back), zone) for back in range(window.count, -1, -1)]
 
 
 def _period(window: Calendar, today: date) -> tuple[date, date]:

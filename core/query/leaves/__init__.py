@@ -1,0 +1,1 @@
+"""What each kind of condition says of contacts: one module a kind, and what they share."""

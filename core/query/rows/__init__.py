@@ -1,0 +1,1 @@
+"""Picking rows of events, attributes and lines, and comparing their values."""

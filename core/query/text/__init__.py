@@ -1,0 +1,1 @@
+"""The text form: reading and writing rules."""

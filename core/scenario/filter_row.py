@@ -30,10 +30,10 @@ from core.query.ast import (
     Window,
     Zone,
 )
-from core.query.comparisons import COMPLEMENTS
 from core.query.local_time import find_zone
-from core.query.moments import parse_date, parse_instant
-from core.query.texts import composed, fold, predicate
+from core.query.rows.comparisons import COMPLEMENTS
+from core.query.rows.texts import composed, fold, predicate
+from core.query.text.moments import parse_date, parse_instant
 from core.query.windows import days, instants
 from core.schema import DECIMAL_SCALE, DecimalUnits, Instant, Scalar
 
@@ -170,7 +170,8 @@ def _operand(operand: Operand, context: RowContext) -> Scalar | None:
             return value
         case Parameter(name):
             return context.values.get(name)
-    raise ValueError(f"an event at hand knows no attribute {operand.name!r}")
+        case _:
+            raise ValueError(f"an event at hand knows nothing of {operand!r}")
 
 
 def _relate(relation: Compare, value: Scalar, operand: Scalar | None, folded: bool) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.clock import DAY_US, HOUR_US
-from core.query.format_values import quoted
+from core.query.text.format_values import quoted
 from core.scenario.definition import Block, Condition, Definition, EventTrigger, Exit, Send, Wait
 
 #: A cart with something in it.

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.query.ast import (
     Absolute,
-    AttributeCondition,
+    AttributeAtEvent,
     AttributeOperand,
-    Branch,
     Calendar,
+    Compare,
     Comparison,
-    Condition,
     ElementMatch,
-    EventAggregate,
-    EventCount,
+    EventSelection,
     FilterTree,
+    Group,
+    HasBeenIn,
     MessageCount,
+    MessageVerb,
+    OnDay,
     Operand,
     Parameter,
+    RfmInCell,
+    RfmMoved,
     SegmentReference,
     Span,
+    StepOperand,
+    WasIn,
     Window,
     Zone,
 )
-from core.query.edges import MESSAGE_EVENTS, comparisons
-from core.query.lexer import tokenize
-from core.query.parse import parse
-from core.query.parse_cursor import Cursor
-from core.query.parse_filters import at_element, take_comparison, take_element
-from core.query.parse_tree import TreeReader
-from core.query.parse_unsupported import refuse_product
+from core.query.edges import MESSAGE_EVENTS, SCENARIO_EVENTS
+from core.query.problems import UNSUPPORTED
+from core.query.text.lexer import tokenize
+from core.query.text.parse import parse
+from core.query.text.parse_comparisons import take_comparison
+from core.query.text.parse_cursor import Cursor
+from core.query.text.parse_filters import at_element, take_element
+from core.query.text.parse_products import refuse_product
+from core.query.text.parse_tree import TreeReader
+from core.query.walk import comparisons, parts
 
 #: A run's contact is asked about whoever it is: known or a visitor. A text may still say whom it means.
 _ANYBODY = "among all contacts: "
@@ -40,8 +49,8 @@ _ANYBODY = "among all contacts: "
 @dataclass(frozen=True, slots=True)
 class RunText:
     """A condition of a scenario. `asked` is what the engine is asked; `parameters` are the run's values that it names;
-    `events` the event types that it names (a trailing `*` is a prefix); `refers` whether it refers to segments, whose
-    events it does not name."""
+    `events` the event types that it names (a trailing `*` is a prefix); `refers` whether it refers to segments or
+    RFM models, whose events it does not name."""
 
     asked: str
     parameters: frozenset[str]
@@ -56,26 +65,50 @@ class RunText:
 
 
 def read_text(text: str) -> RunText:
-    """`text` parsed. Raises CdpError INVALID with the place of the first mistake, as core.query.parse does."""
+    """`text` parsed. Raises CdpError INVALID with the place of the first mistake, as core.query.text.parse does."""
     rule = parse(text)
-    leaves = [node for node in rule.nodes if not isinstance(node, Branch)]
+    all_parts = list(parts(rule))
     return RunText(
         text if tokenize(text)[0].word == "among" else _ANYBODY + text,
-        frozenset(operand.name for leaf in leaves for operand in _operands(leaf) if isinstance(operand, Parameter)),
-        frozenset(name for leaf in leaves for name in _event_names(leaf)),
-        any(isinstance(leaf, SegmentReference) for leaf in leaves),
+        frozenset(part.name for part in all_parts if isinstance(part, Parameter)),
+        frozenset(name for part in all_parts for name in _event_names(part)),
+        any(_refers(part) for part in all_parts),
     )
 
 
 def read_filter(text: str) -> FilterTree:
-    """A filter as it stands inside `did type (...)`; the empty tree for an empty text. Raises as `read_text` does."""
+    """A filter as it stands inside `did type (...)`; the empty tree for an empty text. Raises as `read_text` does, and
+    RULE_UNSUPPORTED for what an event at hand cannot be asked (filter_row.py)."""
     cursor = Cursor(tokenize(text))
     if cursor.at_end():
         return ()
     tree = TreeReader[Comparison | ElementMatch](cursor, _take_leaf, _span_of).read()
     if not cursor.at_end():
         raise cursor.fail('a ")" closes nothing.')
+    beyond = beyond_rows(tree)
+    if beyond is not None:
+        text = "a trigger cannot ask this; ask it in a condition block."
+        raise cursor.fail(text, reason=UNSUPPORTED, span=beyond.span)
     return tree
+
+
+def beyond_rows(tree: FilterTree) -> Comparison | ElementMatch | None:
+    """The first leaf of a filter that an event at hand cannot be asked; None where there is none."""
+    leaves = (part for part in parts(tree) if isinstance(part, Comparison | ElementMatch))
+    return next((leaf for leaf in leaves if _is_beyond_rows(leaf)), None)
+
+
+def _is_beyond_rows(leaf: Comparison | ElementMatch) -> bool:
+    """Whether filter_row.py has no meaning for a leaf."""
+    if isinstance(leaf, ElementMatch):
+        return leaf.every
+    return (
+        leaf.compare in (Compare.ANNIVERSARY, Compare.AGE, Compare.AT, Compare.DISTANCE)
+        or (leaf.compare is Compare.LENGTH and leaf.relation is Compare.BETWEEN)
+        or isinstance(leaf.window, OnDay)
+        or leaf.zone is not Zone.WORKSPACE
+        or any(isinstance(operand, AttributeAtEvent | StepOperand) for operand in leaf.operands)
+    )
 
 
 def filter_operands(tree: FilterTree) -> Iterator[Operand]:
@@ -105,33 +138,33 @@ def _span_of(leaf: Comparison | ElementMatch) -> Span:
     return leaf.span
 
 
-def _operands(leaf: Condition) -> Iterable[Operand]:
-    match leaf:
-        case AttributeCondition(test):
-            return filter_operands((test,))
-        case SegmentReference(_, arguments):
-            return [operand for _, operand in arguments]
-        case EventCount(events, _, counts):
-            return [*filter_operands(events.filter), *_window_operands(events.window), *counts]
-        case MessageCount(_, matching, window, _, counts):
-            return [*filter_operands(matching), *_window_operands(window), *counts]
-        case EventAggregate(_, _, events, _, operands):
-            return [*filter_operands(events.filter), *_window_operands(events.window), *operands]
-        case _:
-            return ()
-
-
 def _window_operands(window: Window | None) -> tuple[Operand, ...]:
     if not isinstance(window, Absolute):
         return ()
     return tuple(end for end in (window.start, window.until) if end is not None)
 
 
-def _event_names(leaf: Condition) -> tuple[str, ...]:
-    match leaf:
-        case EventCount(events) | EventAggregate(_, _, events):
-            return events.names
-        case MessageCount(verb):
-            return tuple(MESSAGE_EVENTS[verb])
+def _refers(part: object) -> bool:
+    """Whether an answer comes from events that the text does not name: those of another segment, of its history, or of
+    an RFM model."""
+    match part:
+        case SegmentReference() | RfmInCell() | RfmMoved():
+            return True
+        case WasIn(group) | HasBeenIn(group):
+            return group is Group.SEGMENT
+        case _:
+            return False
+
+
+def _event_names(part: object) -> tuple[str, ...]:
+    """The events that one part of a rule reads by itself; those of selections inside of it are parts of their own."""
+    match part:
+        case EventSelection(names):
+            return names
+        case MessageCount(verb, sent=sent):
+            of_sending = () if sent is None else MESSAGE_EVENTS[MessageVerb.SENT]
+            return (*MESSAGE_EVENTS[verb], *of_sending)
+        case WasIn(Group.SCENARIO) | HasBeenIn(Group.SCENARIO):
+            return SCENARIO_EVENTS
         case _:
             return ()

@@ -8,7 +8,7 @@ contact. Local days make the whole segment due at the midnights they begin with.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -18,9 +18,15 @@ from core.index.root import Edges as Pairs
 from core.index.root import Root
 from core.query.ast import Zone
 from core.query.edges import ZONE_ATTRIBUTE
+from core.query.knowledge import MembershipHistory
 from core.query.local_time import find_zone, local_date, start_of
 from core.schema import Kind
+from core.segments.histories import edges_between
 from core.segments.saved import Saved
+
+NO_HISTORIES: Mapping[str, MembershipHistory] = {}
+NO_MOVES: Mapping[str, Pairs] = {}
+_NOBODY: Pairs = (np.zeros(0, np.uint32), np.zeros(0, np.int64))
 
 
 @dataclass(slots=True)
@@ -31,8 +37,17 @@ class Due:
     whole: set[str] = field(default_factory=set)
 
 
-def agenda(root: Root, segments: Mapping[str, Saved], zone: str, after_us: int, until_us: int) -> list[tuple[int, Due]]:
-    """The instants in (after, until] in order, each with what is due. `zone` is the workspace's. Empty span: []."""
+def agenda(
+    root: Root,
+    segments: Mapping[str, Saved],
+    zone: str,
+    after_us: int,
+    until_us: int,
+    histories: Mapping[str, MembershipHistory] = NO_HISTORIES,
+    moved: Mapping[str, Pairs] = NO_MOVES,
+) -> list[tuple[int, Due]]:
+    """The instants in (after, until] in order, each with what is due. `zone` is the workspace's, `histories` are those
+    of the segments that others ask about; `moved`: who changed when in such segments within the span. Empty: []."""
     due: dict[int, Due] = defaultdict(Due)
     if until_us <= after_us or not segments:
         return []
@@ -47,29 +62,50 @@ def agenda(root: Root, segments: Mapping[str, Saved], zone: str, after_us: int, 
     for (event, offset_us), names in _by_event(root, segments).items():
         add(names, root.event_edges(event, after_us - offset_us, until_us - offset_us), offset_us)
     values: dict[tuple[str, int], list[str]] = defaultdict(list)
-    writes: dict[str, list[str]] = defaultdict(list)
-    lists: dict[str, list[str]] = defaultdict(list)
+    writes: dict[tuple[str, int], list[str]] = defaultdict(list)
+    lists: dict[tuple[str, int], list[str]] = defaultdict(list)
+    recorded: dict[tuple[str, int], list[str]] = defaultdict(list)
+    with_products: list[str] = []
     days: dict[Zone, list[str]] = defaultdict(list)
     for name, saved in segments.items():
         for attribute, offsets in saved.edges.instant_values.items():
             for offset_us in offsets:
                 values[attribute, offset_us].append(name)
-        for attribute in saved.edges.attribute_writes:
-            writes[attribute].append(name)
-        for list_name in saved.touches.lists:
-            lists[list_name].append(name)
+        for watched, found in (
+            (saved.edges.attribute_writes, writes),
+            (saved.edges.lists, lists),
+            (saved.edges.histories, recorded),
+        ):
+            for watched_name, offsets in watched.items():
+                for offset_us in offsets:
+                    found[watched_name, offset_us].append(name)
         for day_zone in saved.edges.local_days:
             days[day_zone].append(name)
-        for instant in saved.edges.instants:
-            if after_us < instant <= until_us:
-                due[instant].whole.add(name)
+        if saved.edges.products:
+            with_products.append(name)
     for (attribute, offset_us), names in values.items():
         add(names, root.instant_value_edges(attribute, after_us - offset_us, until_us - offset_us), offset_us)
-    for attribute, names in writes.items():
-        add(names, root.attribute_edges(attribute, after_us, until_us), 0)
-    for list_name, names in lists.items():
-        add(names, root.list_edges(list_name, after_us, until_us), 0)
-    add(list(segments), root.existence_edges(after_us, until_us), 0)
+    for (attribute, offset_us), names in writes.items():
+        add(names, root.attribute_edges(attribute, after_us - offset_us, until_us - offset_us), offset_us)
+    for (list_name, offset_us), names in lists.items():
+        add(names, root.list_edges(list_name, after_us - offset_us, until_us - offset_us), offset_us)
+    for (segment, offset_us), names in recorded.items():
+        if offset_us == 0:
+            # Records of the span that are not made yet: whoever makes them asks those that depend on them.
+            add(names, moved.get(segment, _NOBODY), 0)
+        elif segment in histories:
+            add(names, edges_between(histories[segment], after_us - offset_us, until_us - offset_us), offset_us)
+    if with_products:
+        for product_id, instant in zip(*root.product_edges(after_us, until_us), strict=True):
+            for name in with_products:
+                joined = root.contacts_with_product((product_id,), event_types(root, segments[name]))
+                due[int(instant)].contacts[name] += joined.tolist()
+    existence: dict[int, list[str]] = {0: list(segments)}
+    for name, saved in segments.items():
+        for offset_us in saved.edges.existence:
+            existence.setdefault(offset_us, []).append(name)
+    for offset_us, names in existence.items():
+        add(names, root.existence_edges(after_us - offset_us, until_us - offset_us), offset_us)
     for day_zone, names in days.items():
         for midnight in _midnights(root, day_zone, zone, after_us, until_us):
             due[midnight].whole.update(names)
@@ -82,14 +118,29 @@ def _by_event(root: Root, segments: Mapping[str, Saved]) -> dict[tuple[str, int]
     for name, saved in segments.items():
         pairs: set[tuple[str, int]] = set()
         for pattern, offsets in saved.edges.events.items():
-            if pattern.endswith("*"):
-                types = [event for event in root.events if event.startswith(pattern[:-1])]
-            else:
-                types = [pattern]
-            pairs.update((event, offset_us) for event in types for offset_us in offsets)
+            pairs.update((event, offset_us) for event in _types(root, pattern) for offset_us in offsets)
         for pair in pairs:
             watched[pair].append(name)
     return watched
+
+
+def event_types(root: Root, saved: Saved) -> tuple[str, ...]:
+    """The event types seen that the segment speaks of."""
+    return tuple(sorted({event for pattern in saved.edges.events for event in _types(root, pattern)}))
+
+
+def _types(root: Root, pattern: str) -> list[str]:
+    if pattern.endswith("*"):
+        return [event for event in root.events if event.startswith(pattern[:-1])]
+    return [pattern]
+
+
+def midnights_between(
+    root: Root, segments: Iterable[Saved], zone: str, after_us: int, until_us: int
+) -> frozenset[Zone]:
+    """The kinds of local day, of those that the segments watch, that begin in (after, until]."""
+    watched = {day_zone for saved in segments for day_zone in saved.edges.local_days}
+    return frozenset(one for one in watched if _midnights(root, one, zone, after_us, until_us))
 
 
 def _midnights(root: Root, day_zone: Zone, workspace_zone: str, after_us: int, until_us: int) -> list[int]:
@@ -117,7 +168,4 @@ def _zones_in_use(root: Root) -> set[str]:
     view = root.attributes.get(ZONE_ATTRIBUTE)
     if view is None:
         return set()
-    codes: set[int] = set()
-    for run in view.runs:
-        codes.update(np.unique(run.values[run.kinds == Kind.TEXT]).tolist())
-    return {root.dictionary.text(code) for code in codes}
+    return {root.dictionary.text(code) for code in view.values_of_kind(Kind.TEXT).tolist()}

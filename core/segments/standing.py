@@ -8,45 +8,39 @@ cost does not grow with the base.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events.facts import FactBatch
+from core.events.facts import Erasure, FactBatch
+from core.index.bit_column import BitColumn
 from core.index.contact_set import ContactSet
 from core.index.index import Index
 from core.index.root import Root
-from core.query.execute import Counts, LeafCache, count_of, evaluate
-from core.segments.agenda import Due, agenda
-from core.segments.changes import BulkChange, Cause, Change, MembershipChange
+from core.query.execute import LeafCache
+from core.query.knowledge import Knowledge
+from core.segments.agenda import agenda, midnights_between
+from core.segments.asking import Asker
+from core.segments.changes import NO_CHANGES, BulkChange, Cause, Change, Changes
+from core.segments.fresh import appeared
+from core.segments.histories import Histories
+from core.segments.passing import Pairs, is_simple, quick_changes
+from core.segments.pieces import Pieces, Steps, same_step
+from core.segments.publication import Number, Publication
+from core.segments.published import Published as Published
+from core.segments.published import StandingView as StandingView
+from core.segments.published import views_of
+from core.segments.replay import Replay
 from core.segments.saved import Saved
-from core.segments.touched import touched_segments
-from core.segments.waves import Step, Wave, waves
-
-
-@dataclass(frozen=True, slots=True)
-class StandingView:
-    """One segment at one published instant."""
-
-    saved: Saved
-    members: ContactSet
-    counts: Counts
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """An immutable version of everything: answers given from it are exact for `as_of_us` and `position`."""
-
-    root: Root
-    as_of_us: int
-    segments: Mapping[str, StandingView]
-
-    @property
-    def position(self) -> int:
-        """The position of unification's log that is folded in."""
-        return self.root.position
+from core.segments.split import Split, split
+from core.segments.toggles import Toggles
+from core.segments.touched import TouchedBy, ranked
+from core.segments.tracked import Tracked
+from core.segments.waves import EventWave, Step, Wave, event_waves
 
 
 class Standing:
@@ -57,170 +51,347 @@ class Standing:
         self._zone = zone
         self._clock_us = clock_us
         self._saved: dict[str, Saved] = {}
-        self._members: dict[str, ContactSet] = {}
-        self._counts: dict[str, tuple[int, ContactSet, Counts]] = {}
+        self._ranks: dict[str, int] = {}
+        self._members: dict[str, BitColumn] = {}
+        self._views: dict[str, StandingView] = {}
+        self._publication = Publication()
+        self._histories = Histories()
+        self._remembered: frozenset[str] = frozenset()
+        self._touched_by = TouchedBy({})
+        #: What is not tracked, by name: those segments are asked as they are.
+        self._asked: dict[str, Saved] = {}
+        self._asked_by = TouchedBy({})
+        self._tracked = Tracked(self._members)
+        self._arranged = True
 
     @property
     def clock_us(self) -> int:
         """The instant for which memberships hold."""
         return self._clock_us
 
-    def restore(self, saved: Iterable[Saved]) -> None:
-        """Take segments over at the present instant without recording anything: after a restart."""
-        root = self._index.root()
-        for one in saved:
-            self._saved[one.name] = one
-            self._members[one.name] = self._evaluate(one, root, None, {})
+    @property
+    def knowledge(self) -> Knowledge:
+        """What memberships are exact against: published numbers, and the histories that segments ask about."""
+        return replace(self._publication.knowledge(), histories=self._histories.views(self._remembered))
 
-    def save(self, saved: Saved, dependents: Iterable[Saved], recorded_at_us: int) -> list[Change]:
+    def numbers(self) -> Mapping[str, Number]:
+        """The published numbers by the texts of their keys, for keeping."""
+        return self._publication.numbers()
+
+    def members(self, name: str) -> ContactSet:
+        """Who is in a standing segment at the present instant."""
+        return self._members[name].freeze()
+
+    # --- definitions --------------------------------------------------------------------------------------------------
+
+    def restore(
+        self, saved: Iterable[Saved], numbers: Mapping[str, Number] | None = None, recorded: Iterable[Change] = ()
+    ) -> None:
+        """Take segments over at the present instant without recording anything, with the numbers that were published
+        (as `numbers` gave them) and everything that was recorded before, in order: after a restart."""
+        self._publication.load(numbers or {})
+        self._histories.record(recorded)
+        self._saved |= {one.name: one for one in saved}
+        self._arrange()
+        root = self._index.root()
+        for name in self._ranks:
+            self._publication.keep(self._saved[name], root, self._clock_us)
+        asker = self._asker(root)
+        for name in self._ranks:
+            self._put(name, asker.all_of(self._saved[name]))
+        self._settle(asker.leaves)
+        # What was stirred before the restart is not known any more: everything is looked at once.
+        self._publication.stir(self._saved, self._clock_us)
+
+    def save(self, saved: Saved, dependents: Iterable[Saved], recorded_at_us: int) -> Changes:
         """Add or replace a segment, and re-bind those that refer to it; time moves to `recorded_at_us` first.
 
         Returns the changes: by time, then of the segment itself (CREATED, or EDIT), then of its dependents (EDIT).
         """
         changes = self.advance(recorded_at_us)
         first = self._replace(saved, recorded_at_us)
-        return [*changes, first, *self._replaced(dependents, recorded_at_us)]
+        return changes + Changes((first, *self._replaced(dependents, recorded_at_us)))
 
-    def move_to_zone(self, zone: str, saved: Iterable[Saved], recorded_at_us: int) -> list[Change]:
+    def move_to_zone(self, zone: str, saved: Iterable[Saved], recorded_at_us: int) -> Changes:
         """The workspace keeps another local time from `recorded_at_us` on; `saved` are its segments, bound to it.
         Returns the changes by time, then those by the zone (EDIT)."""
         changes = self.advance(recorded_at_us)
         self._zone = zone
-        return [*changes, *self._replaced(saved, recorded_at_us)]
+        return changes + Changes(self._replaced(saved, recorded_at_us))
 
-    def _replaced(self, saved: Iterable[Saved], recorded_at_us: int) -> list[Change]:
-        changes = [self._replace(one, recorded_at_us) for one in saved]
-        return [change for change in changes if len(change.entered) or len(change.left)]
-
-    def _replace(self, saved: Saved, recorded_at_us: int) -> BulkChange:
-        before = self._members.get(saved.name)
-        after = self._evaluate(saved, self._index.root(), None, {})
-        self._saved[saved.name] = saved
-        self._members[saved.name] = after
-        cause = Cause.CREATED if before is None else Cause.EDIT
-        old = before or ContactSet.empty()
-        return BulkChange(saved.name, saved.version, after - old, old - after, recorded_at_us, cause)
-
-    def remove(self, name: str, version: int, dependents: Iterable[Saved], recorded_at_us: int) -> list[Change]:
+    def remove(self, name: str, version: int, dependents: Iterable[Saved], recorded_at_us: int) -> Changes:
         """Forget a segment (it is deleted, or has parameters now): everyone leaves by EDIT, and those that refer to it
         change by EDIT. An unknown name changes its dependents only."""
         changes = self.advance(recorded_at_us)
         members = self._members.pop(name, None)
         self._saved.pop(name, None)
-        self._counts.pop(name, None)
+        self._publication.drop(name)
+        self._arrange()
+        gone = []
         if members is not None:
-            changes.append(BulkChange(name, version, ContactSet.empty(), members, recorded_at_us, Cause.EDIT))
-        return [*changes, *self._replaced(dependents, recorded_at_us)]
+            left = members.freeze()
+            gone.append(BulkChange(name, version, ContactSet.empty(), left, recorded_at_us, Cause.EDIT))
+            self._histories.saved(gone[0])
+        return changes + Changes((*gone, *self._replaced(dependents, recorded_at_us)))
 
-    def apply(self, batch: FactBatch) -> list[Change]:
+    def _replaced(self, saved: Iterable[Saved], recorded_at_us: int) -> list[BulkChange]:
+        changes = [self._replace(one, recorded_at_us) for one in saved]
+        return [change for change in changes if len(change.entered) or len(change.left)]
+
+    def _replace(self, saved: Saved, recorded_at_us: int) -> BulkChange:
+        kept = self._members.get(saved.name)
+        root = self._index.root()
+        self._saved[saved.name] = saved
+        self._arrange()
+        self._publication.keep(saved, root, recorded_at_us)
+        before, after = ContactSet.empty() if kept is None else kept.freeze(), self._asker(root).all_of(saved)
+        self._put(saved.name, after)
+        cause = Cause.CREATED if kept is None else Cause.EDIT
+        change = BulkChange(saved.name, saved.version, after - before, before - after, recorded_at_us, cause)
+        self._histories.saved(change)
+        return change
+
+    def _put(self, name: str, members: ContactSet) -> None:
+        column = self._members[name] = BitColumn()
+        column.load(members)
+
+    def _arrange(self) -> None:
+        self._ranks = {name: rank for rank, name in enumerate(ranked(self._saved))}
+        self._touched_by = TouchedBy(self._saved)
+        self._remembered = frozenset(name for one in self._saved.values() for name in one.touches.histories)
+        self._arranged = False
+
+    def _settle(self, leaves: LeafCache | None = None) -> None:
+        """Divide the segments, after definitions changed, into those whose conditions are tracked and those that are
+        asked; `leaves`: what was just asked of everyone at this instant."""
+        if self._arranged:
+            return
+        able = {name: one for name, one in self._saved.items() if self._is_quick(name)}
+        self._tracked.arrange(able, self._index.root(), self._clock_us, {} if leaves is None else leaves)
+        self._asked = {name: one for name, one in self._saved.items() if name not in self._tracked.names}
+        self._asked_by = TouchedBy(self._asked)
+        self._arranged = True
+
+    # --- facts --------------------------------------------------------------------------------------------------------
+
+    def apply(self, batch: FactBatch) -> Changes:
         """Fold one entry of unification's log: every boundary of time up to its instant, each a step of its own, then
         its facts. (Joining a boundary at that very instant with the facts would make records depend on batching.)
         Where time was already let pass beyond the entry, its changes are recorded at that time: the order of records
         never runs back."""
         changes = self.advance(batch.recorded_at_us)
+        self._settle()
         empty = len(batch.events) == 0 and not batch.facts  # all were duplicates: only the position moves
         if empty or not self._saved:
             self._index.apply(batch.events, batch.facts, batch.position)
             return changes
-        in_waves = sorted(self._apply_waves(batch), key=lambda pair: pair[0])
-        return [*changes, *(change for _, change in in_waves)]
+        pieces = Pieces(self._saved, self._ranks)
+        parts = split(batch)
+        for wave in parts.waves(batch):
+            self._wave(wave, batch, parts, pieces)
+        self._events(batch, parts, pieces)
+        return changes + Changes((pieces.table(batch.events.ids),))
 
-    def _apply_waves(self, batch: FactBatch) -> Iterable[tuple[int, MembershipChange]]:
-        for wave in waves(batch.events, batch.facts):
-            events = wave.events(batch.events)
-            facts = [replace(fact, before_event=0) for fact in wave.facts]
-            if not wave.steps:
-                # The catalogue alone: no condition of this version asks it.
-                self._index.apply(events, facts, batch.position)
-                continue
-            before_root = self._index.root()
+    def _wave(self, wave: Wave | EventWave, batch: FactBatch, parts: Split, pieces: Pieces) -> None:
+        """Facts of contacts, and the events of these contacts."""
+        events = wave.events(batch.events)
+        facts = [replace(fact, before_event=0) for fact in wave.facts]
+        if wave.product is not None:
             self._index.apply(events, facts, batch.position)
-            yield from self._after_wave(wave, events.strings, events.types, before_root)
+            if any(one.touches.products for one in self._asked.values()):
+                self._after_product(wave, wave.product, pieces)
+            return
+        before = self._index.root()
+        self._index.apply(events, facts, batch.position)
+        root, steps = self._index.root(), wave.table(batch.events)
+        for fact in facts:
+            if isinstance(fact, Erasure):
+                self._histories.forget(fact.contact)
+        touched = self._touched_by.wave(wave.facts, steps.contacts, events, before, root, self._clock_us)
+        for name, turned in self._tracked.facts(wave.facts, events, touched, root, self._clock_us):
+            self._turn(name, turned, steps.of(turned.contacts), pieces)
+        self._ask(root, touched, steps.in_any, pieces)
 
-    def _after_wave(
+    def _events(self, batch: FactBatch, parts: Split, pieces: Pieces) -> None:
+        """Events of contacts of whom the entry has no other facts. Tracked segments take all of them at once, the
+        others wave by wave."""
+        rows = parts.plain
+        if len(rows) == 0:
+            return
+        events, before = batch.events, self._index.root()
+        asks = self._asked_by.any_of(rows, events, before)
+        if asks and not Replay.may_be(rows, events, before, self._clock_us, self._asked.values()):
+            self._wave_by_wave(batch, parts, pieces)
+        else:
+            self._index.apply(EventWave(rows, events).events(events), (), batch.position)
+            if asks:
+                self._replay(batch, parts, before, pieces)
+        for name, turned in self._tracked.events(rows, events, before, self._index.root(), self._clock_us):
+            self._turn(name, turned, parts.steps(turned.contacts, turned.places, events), pieces)
+
+    def _replay(self, batch: FactBatch, parts: Split, before: Root, pieces: Pieces) -> None:
+        """Ask what is not tracked, where the events are folded already."""
+        events, after = batch.events, self._index.root()
+        replay = Replay(parts.plain, events, before, after)
+        new = appeared(parts.plain, events, before, after, self._clock_us)
+        for stage in replay.stages(replay.asked(self._asked, self._asked_by, new), self._is_quick):
+            self._ask(stage.root, stage.contacts, partial(stage.steps, parts.steps, events), pieces)
+
+    def _is_quick(self, name: str) -> bool:
+        """Whether a segment depends on facts of single contacts alone, and no other remembers it."""
+        return is_simple(self._saved[name]) and name not in self._remembered and not self._publication.needs(name)
+
+    def _wave_by_wave(self, batch: FactBatch, parts: Split, pieces: Pieces) -> None:
+        """Ask what is not tracked, folding the events step by step."""
+        earlier = self._index.root()
+        for wave in event_waves(batch.events, parts.plain):
+            events, steps = wave.events(batch.events), parts.numbered(wave.table(batch.events))
+            self._index.apply(events, (), batch.position)
+            root = self._index.root()
+            touched = self._asked_by.wave((), steps.contacts, events, earlier, root, self._clock_us)
+            self._ask(root, touched, steps.in_any, pieces)
+            earlier = root
+
+    def _turn(
+        self, name: str, turned: Toggles, steps: Steps, pieces: Pieces, at_us: NDArray[np.int64] | None = None
+    ) -> None:
+        """Record what changed in a tracked segment, at these instants or now."""
+        recorded_at_us = np.full(len(turned), self._clock_us, np.int64) if at_us is None else at_us
+        pieces.add(name, steps, turned.truth, recorded_at_us)
+        self._histories.add(name, turned.contacts, recorded_at_us, turned.truth)
+        self._members[name].set(*turned.last())
+
+    def _after_product(self, wave: Wave | EventWave, step: Step, pieces: Pieces) -> None:
+        """Everyone whose events name the product, and nobody else, is asked again."""
+        root = self._index.root()
+        touched = self._asked_by.product(wave.facts, root)
+        self._ask(root, touched, lambda _, some: same_step(some, step.order, step.cause, step.effective_at_us), pieces)
+
+    def _ask(
         self,
-        wave: Wave,
-        strings: tuple[str, ...],
-        types: NDArray[np.uint32],
-        before_root: Root,
-    ) -> Iterable[tuple[int, MembershipChange]]:
-        root = self._index.root()
-        event_types = {strings[code] for code in np.unique(types).tolist()}
-        candidates = np.array(sorted(wave.steps), np.uint32)
-        older = candidates[candidates < before_root.contact_count]
-        existed = len(before_root.exists(self._clock_us, older))
-        appeared = existed < len(root.exists(self._clock_us, candidates))
-        names = touched_segments(self._saved, event_types, wave.facts, appeared=appeared)
-        cache: LeafCache = {}
-        for name in names:
-            for contact, entered in self._swap(name, root, candidates, cache):
-                step = wave.steps[contact]
-                yield step.order, self._record(name, contact, entered, step, self._clock_us)
-
-    def _record(self, name: str, contact: int, entered: bool, step: Step, recorded_at_us: int) -> MembershipChange:
-        return MembershipChange(
-            contact=contact,
-            segment=name,
-            version=self._saved[name].version,
-            entered=entered,
-            effective_at_us=recorded_at_us if step.effective_at_us < 0 else min(step.effective_at_us, recorded_at_us),
-            recorded_at_us=recorded_at_us,
-            cause=step.cause,
-            witness=() if step.witness is None else (step.witness,),
-        )
-
-    def advance(self, until_us: int) -> list[Change]:
-        """Let time pass to `until_us` (never back): every boundary in between, at its exact instant, in order."""
-        if until_us <= self._clock_us:
-            return []
-        root = self._index.root()
-        changes: list[Change] = []
-        for instant, due in agenda(root, self._saved, self._zone, self._clock_us, until_us):
-            self._clock_us = instant
-            changes += self._at_boundary(root, instant, due)
-        self._clock_us = until_us
-        return changes
-
-    def _at_boundary(self, root: Root, instant: int, due: Due) -> list[Change]:
-        changes: list[Change] = []
-        for name in sorted({*due.contacts, *due.whole}):
-            whole = name in due.whole
-            candidates = None if whole else np.unique(np.array(due.contacts[name], np.uint32))
-            for contact, entered in self._swap(name, root, candidates, {}):
-                version = self._saved[name].version
-                changes.append(MembershipChange(contact, name, version, entered, instant, instant, Cause.TIME))
-        return changes
+        root: Root,
+        asked: Mapping[str, NDArray[np.uint32] | None],
+        steps_of: Callable[[str, NDArray[np.uint32]], Steps],
+        pieces: Pieces,
+        *,
+        together: bool = False,
+    ) -> None:
+        """Ask segments about contacts (None: everyone) at the present instant, each after those it refers to; whoever
+        changed in a segment is asked in those that remember it. `together`: at a publication, which stirs nothing."""
+        if not together:
+            self._publication.stir(asked, self._clock_us)
+        asker = self._asker(root)
+        changed: dict[str, NDArray[np.uint32]] = {}
+        for name in self._ranks:
+            if name not in self._asked:
+                continue
+            moved = [changed[past] for past in self._saved[name].touches.histories if past in changed]
+            if name not in asked and not moved:
+                continue
+            candidates = asked.get(name, np.zeros(0, np.uint32))
+            if candidates is not None and moved:
+                candidates = np.unique(np.concatenate([candidates, *moved]))
+            contacts, entered = self._swap(name, asker, candidates, together=together)
+            if len(contacts) == 0:
+                continue
+            recorded_at_us = np.full(len(contacts), self._clock_us, np.int64)
+            pieces.add(name, steps_of(name, contacts), entered, recorded_at_us)
+            self._histories.add(name, contacts, recorded_at_us, entered)
+            if name in self._remembered:
+                changed[name] = contacts
+                asker.forget_histories()
 
     def _swap(
-        self, name: str, root: Root, candidates: NDArray[np.uint32] | None, cache: LeafCache
-    ) -> Iterable[tuple[int, bool]]:
-        """Put the new truth of `candidates` (None: everyone) in place; (contact, entered) for each that changed."""
-        old = self._members[name]
-        new = self._evaluate(self._saved[name], root, candidates, cache)
-        asked = ContactSet.from_numbers(candidates) if candidates is not None else None
-        before = old if asked is None else old & asked
-        entered, left = new - before, before - new
-        if len(entered) == 0 and len(left) == 0:
-            return []
-        self._members[name] = (old - left) | entered
-        changed = [(int(contact), True) for contact in entered.numbers()]
-        changed += [(int(contact), False) for contact in left.numbers()]
-        return sorted(changed)
+        self, name: str, asker: Asker, candidates: NDArray[np.uint32] | None, *, together: bool
+    ) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
+        """Put the new truth of `candidates` (None: everyone) in place: who changed, ascending; true: came in."""
+        column = self._members[name]
+        waits = self._publication.waits(name) and not together
+        if candidates is None and waits:
+            candidates = column.freeze().numbers()
+        if candidates is None:
+            old, new = column.freeze(), asker.all_of(self._saved[name])
+            contacts = ((new | old) - (new & old)).numbers()
+            self._put(name, new)
+            return contacts, new.has(contacts)
+        was = column.get(candidates)
+        if waits:
+            # Contacts decide about each other: between publications only who is in no answer any more leaves.
+            truth = was & asker.existing(candidates)
+        else:
+            truth = asker.truth(self._saved[name], candidates)
+        contacts, entered = candidates[truth != was], truth[truth != was]
+        column.set(contacts, entered)
+        return contacts, entered
 
-    def _evaluate(
-        self, saved: Saved, root: Root, candidates: NDArray[np.uint32] | None, cache: LeafCache
-    ) -> ContactSet:
-        return evaluate(saved.bound, root, self._clock_us, {}, candidates, cache).members
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def advance(self, until_us: int) -> Changes:
+        """Let time pass to `until_us` (never back): every boundary in between, at its exact instant, in order, and
+        every publication of numbers after the boundaries of its instant."""
+        if until_us <= self._clock_us:
+            return NO_CHANGES
+        self._settle()
+        root = self._index.root()
+        pieces = Pieces(self._saved, self._ranks)
+        for name, turned in self._tracked.passed(root, self._clock_us, until_us):
+            steps = same_step(turned.contacts, 0, Cause.TIME, -1)
+            self._turn(name, turned, steps, pieces, turned.places)
+        midnights = midnights_between(root, self._asked.values(), self._zone, self._clock_us, until_us)
+        quick = {
+            name: one
+            for name, one in self._asked.items()
+            if is_simple(one) and not self._publication.needs(name) and midnights.isdisjoint(one.edges.local_days)
+        }
+        moved = self._pass_quickly(root, quick, until_us, pieces)
+        self._pass_exactly(root, {n: one for n, one in self._asked.items() if n not in quick}, until_us, moved, pieces)
+        self._clock_us = until_us
+        return Changes((pieces.table(),))
+
+    def _pass_quickly(self, root: Root, quick: Mapping[str, Saved], until_us: int, pieces: Pieces) -> dict[str, Pairs]:
+        """Let time pass for segments of facts alone. Returns who changed when in those that others remember."""
+        moved: dict[str, Pairs] = {}
+        ordered = {name: quick[name] for name in self._ranks if name in quick}
+        changes = quick_changes(root, ordered, self._clock_us, until_us, self._members, lambda: self.knowledge)
+        for name, contacts, instants, entered in changes:
+            pieces.add(name, same_step(contacts, 0, Cause.TIME, -1), entered, instants)
+            self._histories.add(name, contacts, instants, entered)
+            if name in self._remembered:
+                known = moved.get(name, (contacts[:0], instants[:0]))
+                moved[name] = (np.concatenate((known[0], contacts)), np.concatenate((known[1], instants)))
+        return moved
+
+    def _pass_exactly(
+        self, root: Root, exact: Mapping[str, Saved], until_us: int, moved: Mapping[str, Pairs], pieces: Pieces
+    ) -> None:
+        """Instant by instant, for segments that remember others, go by published numbers or by the catalogue, or begin
+        a local day."""
+        if not exact:
+            return
+        histories = self._histories.views(self._remembered)
+        due = deque(agenda(root, exact, self._zone, self._clock_us, until_us, histories, moved))
+        while True:
+            publication_us = self._publication.due_us
+            next_us = due[0][0] if due else until_us + 1
+            if publication_us is not None and publication_us <= until_us and publication_us < next_us:
+                self._clock_us = publication_us
+                names = self._publication.renew(self._saved, root, self._clock_us)
+                asked: dict[str, NDArray[np.uint32] | None] = dict.fromkeys(names)
+                self._ask(root, asked, lambda _, some: same_step(some, 0, Cause.POPULATION, -1), pieces, together=True)
+                continue
+            if not due:
+                return
+            self._clock_us, at_once = due.popleft()
+            asked = {name: np.unique(np.array(contacts, np.uint32)) for name, contacts in at_once.contacts.items()}
+            asked |= dict.fromkeys(at_once.whole)
+            self._ask(root, asked, lambda _, some: same_step(some, 0, Cause.TIME, -1), pieces)
+
+    def _asker(self, root: Root) -> Asker:
+        return Asker(root, self._clock_us, lambda: self.knowledge)
 
     def publish(self) -> Published:
-        """The present version. Counts are kept for segments whose members and contacts did not change."""
+        """The present version; views of segments of which nothing changed are the same objects."""
         root = self._index.root()
-        views = {}
-        for name, saved in self._saved.items():
-            members = self._members[name]
-            kept = self._counts.get(name)
-            if kept is None or kept[1] is not members or kept[0] != root.version:
-                kept = (root.version, members, count_of(members, root))
-                self._counts[name] = kept
-            views[name] = StandingView(saved, members, kept[2])
-        return Published(root, self._clock_us, views)
+        views = self._views = views_of(root, self._saved, self._members, self._views)
+        known = {name: view.members for name, view in views.items()}
+        return Published(root, self._clock_us, views, Knowledge(histories=self._histories.pin(), members=known))

@@ -25,25 +25,41 @@ from core.events.facts import (
     ProductState,
 )
 from core.segments.changes import Cause
+from core.segments.pieces import Steps
 
 
 @dataclass(slots=True)
 class Step:
-    """Why one contact may change in a wave, and where its records stand among those of the entry."""
+    """Why one contact may change in a wave, and where its records stand among those of the entry. `witness` is the row
+    of the event that did it, -1: none."""
 
     order: int
     cause: Cause
     effective_at_us: int
-    witness: str | None = None
+    witness: int = -1
 
 
 @dataclass(slots=True)
 class Wave:
-    """Facts to apply together: `event_rows` ascending rows of the entry's events, and row facts in order."""
+    """Facts to apply together: `event_rows` ascending rows of the entry's events, and row facts in order. `steps` are
+    those of the contacts named; `product`: the step of everyone whose events name the product of the one fact."""
 
     event_rows: list[int] = field(default_factory=list)
     facts: list[ContactFact] = field(default_factory=list)
     steps: dict[int, Step] = field(default_factory=dict)
+    product: Step | None = None
+
+    def table(self, columns: EventColumns) -> Steps:
+        """The steps as columns."""
+        contacts = sorted(self.steps)
+        steps = [self.steps[contact] for contact in contacts]
+        return Steps(
+            np.array(contacts, np.uint32),
+            np.array([step.order for step in steps], np.int64),
+            np.array([int(step.cause) for step in steps], np.uint8),
+            np.array([step.effective_at_us for step in steps], np.int64),
+            np.array([step.witness for step in steps], np.int64),
+        )
 
     def events(self, columns: EventColumns) -> EventColumns:
         """The wave's events."""
@@ -62,8 +78,70 @@ class _Open:
     item: int
 
 
-def waves(columns: EventColumns, facts: Sequence[ContactFact]) -> Iterator[Wave]:
-    """Cut an entry into waves, in the order in which they are applied. An empty entry gives none."""
+class EventWave:
+    """A wave of events alone: many contacts cost no more than their columns."""
+
+    facts: tuple[ContactFact, ...] = ()
+    product: Step | None = None
+
+    def __init__(self, rows: NDArray[np.intp], columns: EventColumns) -> None:
+        """`rows` ascending, of different contacts."""
+        self._rows = rows
+        self._columns = columns
+
+    @property
+    def event_rows(self) -> list[int]:
+        """The rows as a wave of facts has them."""
+        return list(self._rows.tolist())
+
+    @property
+    def steps(self) -> dict[int, Step]:
+        """The steps as a wave of facts has them."""
+        table = self.table(self._columns)
+        columns = (table.contacts, table.order, table.causes, table.effective_at_us, table.witness)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return {contact: Step(order, Cause(cause), at_us, row) for contact, order, cause, at_us, row in rows}
+
+    def table(self, columns: EventColumns) -> Steps:
+        """The steps as columns."""
+        assert columns.contacts is not None
+        rows = self._rows[np.argsort(columns.contacts[self._rows], kind="stable")]
+        imported = (columns.flags[rows] & IMPORTED) != 0
+        causes = np.where(imported, int(Cause.IMPORT), int(Cause.EVENT)).astype(np.uint8)
+        numbers = rows.astype(np.int64)
+        return Steps(columns.contacts[rows], numbers, causes, columns.occurred_at_us[rows], numbers)
+
+    def events(self, columns: EventColumns) -> EventColumns:
+        """The wave's events."""
+        return columns if len(self._rows) == len(columns) else columns.take(self._rows)
+
+
+def event_waves(columns: EventColumns, rows: NDArray[np.intp] | None = None) -> Iterator[EventWave]:
+    """The n-th event of each contact is in the n-th wave; of `rows` (ascending; None: of all)."""
+    if rows is None:
+        rows = np.arange(len(columns))
+    if len(rows) == 0:
+        return
+    assert columns.contacts is not None, "unification resolves events before they come here"
+    mine = columns.contacts[rows]
+    order = np.argsort(mine, kind="stable")
+    contacts = mine[order]
+    starts = np.flatnonzero(np.concatenate(([True], contacts[1:] != contacts[:-1])))
+    lengths = np.diff(np.append(starts, len(contacts)))
+    number = np.empty(len(contacts), np.intp)
+    number[order] = np.arange(len(contacts)) - np.repeat(starts, lengths)
+    for wave in range(int(lengths.max())):
+        yield EventWave(rows[number == wave], columns)
+
+
+def waves(
+    columns: EventColumns, facts: Sequence[ContactFact], rows: NDArray[np.intp] | None = None
+) -> Iterator[Wave | EventWave]:
+    """Cut an entry into waves, in the order in which they are applied. An empty entry gives none. `rows`: ascending,
+    the only events to take; the others, of contacts without facts, keep their place in the order of records."""
+    if not facts:
+        yield from event_waves(columns, rows)
+        return
     made: list[Wave] = []
     newest: dict[int, int] = {}  # contact -> its last wave
     opened: _Open | None = None  # the step of the last fact; None after an event
@@ -91,7 +169,7 @@ def waves(columns: EventColumns, facts: Sequence[ContactFact]) -> Iterator[Wave]
         else:
             wave = wave_for(contact)
         wave.event_rows.append(row)
-        wave.steps[contact] = Step(order, cause, instants[row], columns.ids[row])
+        wave.steps[contact] = Step(order, cause, instants[row], row)
         opened = None
 
     def add_merge(fact: Merge) -> None:
@@ -130,11 +208,10 @@ def waves(columns: EventColumns, facts: Sequence[ContactFact]) -> Iterator[Wave]
         nonlocal floor, opened
         match fact:
             case ProductState():
-                # The catalogue speaks to every contact: what came before is finished first.
-                if floor == 0 or floor < len(made):
-                    made.append(Wave())
-                    floor = len(made)
-                made[floor - 1].facts.append(fact)
+                # The catalogue speaks to every contact: what came before is finished first, and each product is a step.
+                made.append(Wave(product=Step(order, Cause.CATALOGUE, fact.occurred_at_us)))
+                floor = len(made)
+                made[-1].facts.append(fact)
                 opened = None
             case Merge():
                 add_merge(fact)
@@ -148,14 +225,18 @@ def waves(columns: EventColumns, facts: Sequence[ContactFact]) -> Iterator[Wave]
 
     following = iter(facts)
     fact = next(following, None)
-    for row in range(len(contacts) + 1):
+    taken = range(len(contacts)) if rows is None else rows.tolist()
+    ahead = told = 0  # events and facts before the next fact
+    for row in (*taken, len(contacts)):
         while fact is not None and (fact.before_event <= row or row == len(contacts)):
+            ahead = min(max(ahead, fact.before_event), len(contacts))
+            order = ahead + told
             add_fact(fact)
-            order += 1
+            told += 1
             fact = next(following, None)
         if row < len(contacts):
+            order = row + told
             add_event(row)
-            order += 1
     for wave in made:
         wave.event_rows.sort()
         yield wave

@@ -15,6 +15,7 @@ from services.demo import main as demo
 from services.ingest import app as ingest
 from services.profile_unification import app as profile_unification
 from services.runtime.clock import SystemClock
+from services.runtime.collector import Collector
 from services.runtime.embedded_log import open_log
 from services.runtime.host import Build, Host
 from services.runtime.redis_lane import Confirmation
@@ -119,6 +120,7 @@ def main() -> None:
             settings.show()
             sys.exit(0)
         sys.setswitchinterval(0.0005)  # a busy thread must not hold back answers; see core/query/README.md
+        Collector().install()
         sys.exit(asyncio.run(serve(settings, with_demo=arguments.demo)))
     except CdpError as error:
         sys.exit(f"cdp: {error.message} [{error.reason}]")

@@ -41,3 +41,11 @@ class Profiles:
 def contacts_of(record: Record, profile: profile_pb2.Profile) -> frozenset[int]:
     """Whom the message was for, and who that is now; the profile of a contact that is gone names nobody."""
     return frozenset({record.message.contact, profile.contact} if profile.key else {record.message.contact})
+
+
+def zone_of(profile: profile_pb2.Profile) -> str:
+    """The time zone that the person's attribute `time_zone` names; "" where it holds no text."""
+    for attribute in profile.attributes:
+        if attribute.name == "time_zone" and attribute.value.WhichOneof("kind") == "text":
+            return attribute.value.text
+    return ""

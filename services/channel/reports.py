@@ -16,9 +16,11 @@ def report_id(item: ingest_pb2.BatchItem) -> str:
     return item.event.message_id if item.WhichOneof("item") == "event" else item.person.message_id
 
 
-def sent(record: Record, now_us: int) -> ingest_pb2.BatchItem:
-    """The provider accepted the message."""
-    return _event(record, f"{record.id}:sent", "message_sent", now_us)
+def sent(record: Record, zone: str, now_us: int) -> ingest_pb2.BatchItem:
+    """The provider accepted the message; `zone` is the person's, by which it was sent by day or by night."""
+    item = _event(record, f"{record.id}:sent", "message_sent", now_us)
+    item.event.params["time_zone"].text = zone
+    return item
 
 
 def bounced(record: Record, now_us: int) -> ingest_pb2.BatchItem:

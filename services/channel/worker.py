@@ -23,7 +23,7 @@ from core.delivery.outbox import Outcome, Rejected, State, Unknown, begin, postp
 from core.errors import CdpError, Code, invalid
 from services.channel import reports
 from services.channel.convert import template_from_proto
-from services.channel.profiles import Profiles, contacts_of
+from services.channel.profiles import Profiles, contacts_of, zone_of
 from services.channel.record import Record
 from services.channel.render import CompiledTemplate, TrackedLinks
 from services.channel.senders.sender import Envelope, Prepared, Sender
@@ -105,7 +105,7 @@ class Worker:
         elif answer.address != record.delivery.address:
             await self._postpone(record, "ADDRESS_CHANGED")
         else:
-            await self._call(record, prepared, contacts_of(record, profile))
+            await self._call(record, prepared, contacts_of(record, profile), zone_of(profile) or self._workspace.zone)
 
     async def calls_ended(self, contacts: Collection[int]) -> None:
         """Return when no provider call to any of `contacts` that has begun before is still under way."""
@@ -122,7 +122,7 @@ class Worker:
             message.channel, sorted(contacts_of(record, profile)), (address or "",), sender.personal
         )
 
-    async def _call(self, record: Record, prepared: Prepared, contacts: frozenset[int]) -> None:
+    async def _call(self, record: Record, prepared: Prepared, contacts: frozenset[int], zone: str) -> None:
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._calls[record.id] = (contacts, ended)
         outcome: Outcome
@@ -146,7 +146,7 @@ class Worker:
             case Rejected(by_provider=True):
                 items = [reports.bounced(record, now_us)]
             case _ if record.delivery.state is State.ACCEPTED:
-                items = [reports.sent(record, now_us)]
+                items = [reports.sent(record, zone, now_us)]
         if record.delivery.state is State.UNCERTAIN:
             _LOG.warning("fate of a message unknown", workspace=self._workspace.id, reason=record.delivery.reason)
         await self._surely(lambda: self._state.put([record], reports=items, suppressions=held))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from starlette.routing import BaseRoute
 
 from core.eventlog.protocol import Fence, Partition
 from services.ingest import development
+from services.ingest.archive_table import facts_table
 from services.ingest.http import IngestHttp
 from services.ingest.registry import Registry
 from services.ingest.rpc import IngestRpc
@@ -45,6 +47,8 @@ class Ingest:
     async def start(self) -> None:
         """Follow the registry, archive the workspaces that this process owns."""
         await self.registry.start()
+        # Arrow's first array imports pandas where that is installed: a busy second that must not fall among calls.
+        await asyncio.to_thread(facts_table, ())
         self._archives.start()
 
     def ready(self) -> bool:

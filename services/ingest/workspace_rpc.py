@@ -1,7 +1,5 @@
 """WorkspaceService and KeyService over the registry."""
 
-# ruff: noqa: N802 - the names of methods are those of the protocol
-
 from __future__ import annotations
 
 from collections.abc import Sequence

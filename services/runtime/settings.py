@@ -41,6 +41,8 @@ class Settings:
     lease_ttl_s: float
     tick_interval_s: float
     snapshot_interval_s: float
+    answer_cache_bytes: int
+    question_threads: int
 
     @staticmethod
     def from_environment(env: Mapping[str, str]) -> Settings:
@@ -78,6 +80,8 @@ class Settings:
             lease_ttl_s=read.number("CDP_LEASE_TTL_S", 10.0, 0.2, 300.0),
             tick_interval_s=read.number("CDP_TICK_INTERVAL_S", 0.2, 0.01, 60.0),
             snapshot_interval_s=read.number("CDP_SNAPSHOT_INTERVAL_S", 60.0, 0.1, 86400.0),
+            answer_cache_bytes=read.integer("CDP_ANSWER_CACHE_BYTES", 1 << 30, 1 << 20, 1 << 40),
+            question_threads=read.integer("CDP_QUESTION_THREADS", 1, 1, 2),
         )
         read.refuse_unknown()
         return settings

@@ -9,7 +9,7 @@ import grpc
 from cdp.channel.v1 import channel_pb2
 from cdp.segment.v1 import segment_pb2
 from core.errors import CdpError, Code, Violation, invalid, unavailable
-from core.query.format_values import event_text
+from core.query.text.format_values import event_text
 from core.scenario.definition import Condition, Definition, EventTrigger
 from core.scenario.machine import Answered, AskCondition, SendMessage, Sent
 from services.runtime.context import Runtime

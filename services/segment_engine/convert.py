@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from cdp.facts.v1 import facts_pb2
 from cdp.segment.v1 import segment_pb2
 from core.errors import invalid
+from core.index.contact_set import ContactSet
+from core.index.root import Root
 from core.query.ast import Rule
-from core.query.bind import references
+from core.query.binding.bind import references
 from core.query.execute import Counts
-from core.query.format import format_rule
-from core.query.parse import parse
+from core.query.text.format import format_rule
+from core.query.text.parse import parse
 from core.schema import Kind, Scalar
-from core.segments.changes import BulkChange, Change, MembershipChange
+from core.segments.changes import BulkChange, Cause, Change, MembershipChange
 from services.runtime.definitions import Stored
 from services.runtime.facts import scalar_from_proto
 from services.segment_engine.convert_rule import rule_from_proto, rule_to_proto
@@ -66,14 +68,14 @@ def segment_to_proto(stored: Stored, parameters: Mapping[str, Kind]) -> segment_
     )
 
 
-def changes_to_entries(changes: Sequence[Change], keys: Sequence[str], profile_position: int) -> Iterator[bytes]:
+def changes_to_entries(changes: Iterable[Change], root: Root, profile_position: int) -> Iterator[bytes]:
     """Changes as payloads of the membership log, in order, each a WatchResponse without position and epoch."""
     entry = segment_pb2.WatchResponse(profile_position=profile_position)
     for change in changes:
         if isinstance(change, BulkChange):
             entry.bulk.append(_bulk_to_proto(change))
         else:
-            entry.memberships.append(_change_to_proto(change, keys))
+            entry.memberships.append(_change_to_proto(change, root))
         if len(entry.memberships) + len(entry.bulk) >= _ENTRY_RECORDS:
             yield entry.SerializeToString()
             entry = segment_pb2.WatchResponse(profile_position=profile_position)
@@ -81,10 +83,29 @@ def changes_to_entries(changes: Sequence[Change], keys: Sequence[str], profile_p
         yield entry.SerializeToString()
 
 
-def _change_to_proto(change: MembershipChange, keys: Sequence[str]) -> segment_pb2.Membership:
+def entry_to_changes(payload: bytes) -> Iterator[Change]:
+    """The changes of an entry, as far as histories need them: who entered or left which segment when."""
+    entry = segment_pb2.WatchResponse.FromString(payload)
+    for one in entry.memberships:
+        yield MembershipChange(
+            contact=one.contact,
+            segment=one.segment,
+            version=one.version,
+            entered=one.change == segment_pb2.CHANGE_ENTERED,
+            effective_at_us=one.effective_at_us,
+            recorded_at_us=one.recorded_at_us,
+            cause=Cause(one.cause),
+            witness=tuple(one.witness_event_ids),
+        )
+    for bulk in entry.bulk:
+        entered, left = (ContactSet.deserialize(data) for data in (bulk.entered_roaring, bulk.left_roaring))
+        yield BulkChange(bulk.segment, bulk.version, entered, left, bulk.recorded_at_us, Cause(bulk.cause))
+
+
+def _change_to_proto(change: MembershipChange, root: Root) -> segment_pb2.Membership:
     return segment_pb2.Membership(
         contact=change.contact,
-        key=keys[change.contact],
+        key=root.key_of(change.contact),
         segment=change.segment,
         version=change.version,
         change=segment_pb2.CHANGE_ENTERED if change.entered else segment_pb2.CHANGE_LEFT,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from core.query.ast import Branch, Node, Rule
-from core.query.format import format_rule
+from core.query.text.format import format_rule
 
 
 def node_texts(rule: Rule) -> list[str]:
-    """The canonical text of the subtree under each node, in the order of the nodes."""
-    return [format_rule(Rule(_subtree(rule.nodes, number), rule.scope)) for number in range(len(rule.nodes))]
+    """The canonical text of the subtree under each node, in the order of the nodes. Among whom it is asked
+    stands before each; the limit of the rule stands behind none."""
+    return [format_rule(Rule(_subtree(rule.nodes, number), rule.scope, rule.base)) for number in range(len(rule.nodes))]
 
 
 def _subtree(nodes: tuple[Node, ...], root: int) -> tuple[Node, ...]:

@@ -5,48 +5,54 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
-import grpc
 import numpy as np
+from numpy.typing import NDArray
 
 from cdp.segment.v1 import segment_pb2 as pb
 from cdp.segment.v1 import segment_pb2_grpc
 from core.errors import conflict, invalid
 from core.eventlog.protocol import EventLog
 from core.index.contact_set import ContactSet
-from core.index.root import Root
 from core.query.ast import Rule
-from core.query.execute import Counts, Evaluation, count_of, evaluate
-from core.query.format import format_rule
+from core.query.execute import Counts, count_nodes, count_of
 from core.query.names import BoundRule
+from core.query.plan import Plan, planned
+from core.query.text.format import format_rule
 from core.segments.saved import Saved
-from core.segments.standing import Published, StandingView
+from core.segments.standing import Published
 from services.runtime.caller import caller
 from services.runtime.definitions import Stored
 from services.runtime.ownership import Ownership
+from services.segment_engine.asked import (
+    Context,
+    bind_rule,
+    freshness_of,
+    instant_of,
+    patience_s,
+    read_rule,
+    saved_rule,
+    standing_view,
+)
 from services.segment_engine.convert import (
     count_to_proto,
     parameters_from_proto,
     parameters_to_proto,
     segment_to_proto,
-    source_to_rule,
 )
 from services.segment_engine.convert_rule import rule_to_proto
+from services.segment_engine.leaf_store import LeafStore
 from services.segment_engine.node_text import node_texts
 from services.segment_engine.saved import SegmentDefinition
 from services.segment_engine.shard import EngineShard
 from services.segment_engine.watch import watch_memberships
 
-Context = grpc.aio.ServicerContext[Any, Any]
-
 _MAX_CONTACTS = 10_000
 _BLOCK = 1 << 20
 #: Evaluations of this few contacts are done at once; larger ones in a thread, so that the loop is not held.
 _INLINE_CONTACTS = 64
-#: The same for rules: texts and trees of up to so many bytes, and of so many nodes, take about a millisecond.
-_INLINE_BYTES, _INLINE_NODES = 2_000, 50
-_FUTURE_TOLERANCE_US = 60_000_000
 
 
 class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
@@ -63,10 +69,10 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
 
     async def SaveSegment(self, request: pb.SaveSegmentRequest, context: Context) -> pb.SaveSegmentResponse:
         shard = self._shard()
-        rule = await _read(request.rule)
+        rule = await read_rule(request.rule)
         async with shard.defining:
             root = shard.published.root
-            bound = await _bind(shard, rule, root, as_name=request.name)
+            bound = await bind_rule(shard, rule, root, as_name=request.name)
             stored = shard.saved.definitions.answered(request.name, request.request_id)
             if stored is None:
                 stored = await self._save(shard, request, rule, bound)
@@ -135,8 +141,8 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
 
     async def ConvertRule(self, request: pb.ConvertRuleRequest, context: Context) -> pb.ConvertRuleResponse:
         shard = self._shard()
-        rule = await _read(request.rule)
-        bound = await _bind(shard, rule, shard.published.root)
+        rule = await read_rule(request.rule)
+        bound = await bind_rule(shard, rule, shard.published.root)
         return pb.ConvertRuleResponse(
             text=format_rule(rule), tree=rule_to_proto(rule), parameters=parameters_to_proto(bound.parameters)
         )
@@ -145,60 +151,72 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
 
     async def Count(self, request: pb.CountRequest, context: Context) -> pb.CountResponse:
         shard = self._shard()
-        published = await shard.published_at(request.min_position, _patience_s(context))
-        view = _standing(shard, published, request.name)
+        published = await shard.published_at(request.min_position, patience_s(context))
+        view = standing_view(shard, published, request.name)
         response = pb.CountResponse(
-            count=count_to_proto(view.counts), freshness=_freshness(published), version=view.saved.version
+            count=count_to_proto(view.counts), freshness=freshness_of(published), version=view.saved.version
         )
         if request.every_node:
-            evaluation = await _evaluate(view.saved.bound, published, published.as_of_us, {}, None)
-            response.nodes.extend(_node_counts(view.saved.bound, evaluation, published))
+            _, counts = await _every_node(shard.leaves, view.saved.bound, published, published.as_of_us, {}, None)
+            response.nodes.extend(_node_counts(view.saved.bound, counts))
         return response
 
     async def Evaluate(self, request: pb.EvaluateRequest, context: Context) -> pb.EvaluateResponse:
         shard = self._shard()
         started = time.perf_counter()
-        published = await shard.published_at(request.min_position, _patience_s(context))
+        published = await shard.published_at(request.min_position, patience_s(context))
         bound = await self._subject(shard, request, published)
-        as_of_us = _as_of(shard, request.as_of_us, published)
-        evaluation = await _evaluate(
-            bound, published, as_of_us, parameters_from_proto(request.parameters), request.contacts or None
-        )
-        freshness = pb.Freshness(as_of_us=as_of_us, position=published.position)
+        as_of_us = instant_of(shard, request.as_of_us, published)
+        if request.plan and request.every_node:
+            raise invalid("PLAN_OR_NODES", "ask for the plan or for the counts of every node, not for both")
+        parameters, contacts = parameters_from_proto(request.parameters), request.contacts or None
+        nodes: Sequence[pb.NodeCount] = ()
+        steps: Sequence[pb.PlanStep] = ()
+        if request.every_node:
+            members, counts = await _every_node(shard.leaves, bound, published, as_of_us, parameters, contacts)
+            count, nodes = counts[-1], _node_counts(bound, counts)
+            if bound.rule.limit is not None:
+                count = count_of(members, published.root)
+        else:
+            members, plan, count = await _members(
+                shard.leaves, bound, published, as_of_us, parameters, contacts, texts=request.plan
+            )
+            steps = _plan_to_proto(plan) if request.plan else ()
         return pb.EvaluateResponse(
-            count=count_to_proto(count_of(evaluation.members, published.root)),
-            nodes=_node_counts(bound, evaluation, published) if request.every_node else (),
-            freshness=freshness,
-            roaring=evaluation.members.serialize() if request.members else b"",
+            count=count_to_proto(count),
+            nodes=nodes,
+            freshness=pb.Freshness(as_of_us=as_of_us, position=published.position),
+            roaring=members.serialize() if request.members else b"",
             elapsed_us=int((time.perf_counter() - started) * 1e6),
+            plan=steps,
         )
 
     @staticmethod
     async def _subject(shard: EngineShard, request: pb.EvaluateRequest, published: Published) -> BoundRule:
         if request.WhichOneof("subject") == "name":
-            return _saved(shard, published, request.name)
-        return await _bind(shard, await _read(request.rule), published.root)
+            return saved_rule(shard, published, request.name)
+        return await bind_rule(shard, await read_rule(request.rule), published.root)
 
     async def Members(self, request: pb.MembersRequest, context: Context) -> AsyncIterator[pb.MembersResponse]:
         shard = self._shard()
-        published = await shard.published_at(request.min_position, _patience_s(context))
+        published = await shard.published_at(request.min_position, patience_s(context))
         members = (await self._members(shard, published, request)).numbers()
-        freshness = _freshness(published)
+        freshness = freshness_of(published)
         for first in range(0, max(len(members), 1), _BLOCK):
             block = ContactSet.from_numbers(members[first : first + _BLOCK])
             yield pb.MembersResponse(roaring=block.serialize(), freshness=freshness)
 
     async def _members(self, shard: EngineShard, published: Published, request: pb.MembersRequest) -> ContactSet:
         if not request.parameters:
-            return _standing(shard, published, request.name).members
+            return standing_view(shard, published, request.name).members
         bound = shard.saved.bind_saved(request.name, published.root)
         parameters = parameters_from_proto(request.parameters)
-        return (await _evaluate(bound, published, published.as_of_us, parameters, None)).members
+        return (await _members(shard.leaves, bound, published, published.as_of_us, parameters, None))[0]
 
     async def ListMembers(self, request: pb.ListMembersRequest, context: Context) -> pb.ListMembersResponse:
         shard = self._shard()
-        published = await shard.published_at(request.min_position, _patience_s(context))
-        numbers = _standing(shard, published, request.name).members.numbers()
+        published = await shard.published_at(request.min_position, patience_s(context))
+        numbers = standing_view(shard, published, request.name).members.numbers()
         token = request.page_token
         if token and not (token.isascii() and token.isdigit() and len(token) <= 10):
             raise invalid("BAD_PAGE_TOKEN", "this page token is none that an answer gave")
@@ -208,26 +226,26 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
         return pb.ListMembersResponse(
             members=[pb.Member(contact=contact, key=published.root.key_of(contact)) for contact in page],
             next_page_token=str(page[-1] + 1) if first + size < len(numbers) else "",
-            freshness=_freshness(published),
+            freshness=freshness_of(published),
         )
 
     async def IsMember(self, request: pb.IsMemberRequest, context: Context) -> pb.IsMemberResponse:
         shard = self._shard()
         if len(request.contacts) + len(request.keys) > _MAX_CONTACTS:
             raise invalid("TOO_MANY_CONTACTS", f"ask for at most {_MAX_CONTACTS} contacts at once")
-        published = await shard.published_at(request.min_position, _patience_s(context))
+        published = await shard.published_at(request.min_position, patience_s(context))
         by_key = [published.root.number_of(key) for key in request.keys]
         asked = [*request.contacts, *(-1 if number is None else number for number in by_key)]
-        freshness = _freshness(published)
+        freshness = freshness_of(published)
         if request.parameters or request.as_of_us:
-            bound = _saved(shard, published, request.name)
-            as_of_us = _as_of(shard, request.as_of_us, published)
+            bound = saved_rule(shard, published, request.name)
+            as_of_us = instant_of(shard, request.as_of_us, published)
             real = [contact for contact in asked if contact >= 0]
             parameters = parameters_from_proto(request.parameters)
-            members = (await _evaluate(bound, published, as_of_us, parameters, real)).members
+            members, _, _ = await _members(shard.leaves, bound, published, as_of_us, parameters, real)
             freshness = pb.Freshness(as_of_us=as_of_us, position=published.position)
         else:
-            members = _standing(shard, published, request.name).members
+            members = standing_view(shard, published, request.name).members
         return pb.IsMemberResponse(is_member=[contact in members for contact in asked], freshness=freshness)
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchResponse]:
@@ -238,65 +256,70 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
             yield response
 
 
-async def _read(source: pb.RuleSource) -> Rule:
-    """The rule of a request; a large one is read in a thread, so that the loop is not held."""
-    if source.ByteSize() <= _INLINE_BYTES:
-        return source_to_rule(source)
-    return await asyncio.to_thread(source_to_rule, source)
-
-
-async def _bind(shard: EngineShard, rule: Rule, root: Root, as_name: str | None = None) -> BoundRule:
-    """The rule, bound; a large one in a thread."""
-    if len(rule.nodes) <= _INLINE_NODES:
-        return shard.saved.bind(rule, root, as_name)
-    return await asyncio.to_thread(shard.saved.bind, rule, root, as_name)
-
-
-def _saved(shard: EngineShard, published: Published, name: str) -> BoundRule:
-    """The rule of a saved segment: as it is kept current, or bound now where it has parameters."""
-    view = published.segments.get(name)
-    return view.saved.bound if view is not None else shard.saved.bind_saved(name, published.root)
-
-
-def _standing(shard: EngineShard, published: Published, name: str) -> StandingView:
-    view = published.segments.get(name)
-    if view is None:
-        shard.saved.definitions.get(name)  # NOT_FOUND if there is none
-        raise invalid("SEGMENT_HAS_PARAMETERS", f"segment {name!r} has parameters: ask with Evaluate and bind them")
-    return view
-
-
-def _freshness(published: Published) -> pb.Freshness:
-    return pb.Freshness(as_of_us=published.as_of_us, position=published.position)
-
-
-def _patience_s(context: Context) -> float:
-    """How long a call may wait for its position: a little less than its deadline, so that it hears why."""
-    left_s = context.time_remaining()
-    return 10.0 if left_s is None else max(0.0, min(left_s * 0.9, 60.0))
-
-
-def _as_of(shard: EngineShard, as_of_us: int, published: Published) -> int:
-    if as_of_us == 0:
-        return max(shard.clock.now_us(), published.as_of_us)
-    if as_of_us > shard.clock.now_us() + _FUTURE_TOLERANCE_US:
-        raise invalid("AS_OF_IN_FUTURE", "as_of lies in the future; nobody knows yet who will belong")
-    return as_of_us
-
-
-async def _evaluate(
-    bound: BoundRule, published: Published, as_of_us: int, parameters: dict[str, Any], contacts: Sequence[int] | None
-) -> Evaluation:
+async def _every_node(
+    leaves: LeafStore,
+    bound: BoundRule,
+    published: Published,
+    as_of_us: int,
+    parameters: dict[str, Any],
+    contacts: Sequence[int] | None,
+) -> tuple[ContactSet, tuple[Counts, ...]]:
+    """The members, and the counts of every node."""
     candidates = None if contacts is None else np.array(contacts, np.uint32)
-    if candidates is not None and len(candidates) <= _INLINE_CONTACTS:
-        return evaluate(bound, published.root, as_of_us, parameters, candidates)
-    return await asyncio.to_thread(evaluate, bound, published.root, as_of_us, parameters, candidates)
+    cache = leaves.at(published.root, as_of_us) if candidates is None else None
+    knowledge = published.knowledge_at(as_of_us)
+    ask = partial(count_nodes, bound, published.root, as_of_us, parameters, candidates, cache, knowledge)
+    return ask() if _is_small(candidates) else await asyncio.to_thread(ask)
 
 
-def _node_counts(bound: BoundRule, evaluation: Evaluation, published: Published) -> list[pb.NodeCount]:
-    counts: Sequence[Counts] = evaluation.node_counts(published.root)
-    texts = node_texts(bound.rule)
+async def _members(
+    leaves: LeafStore,
+    bound: BoundRule,
+    published: Published,
+    as_of_us: int,
+    parameters: dict[str, Any],
+    contacts: Sequence[int] | None,
+    *,
+    texts: bool = False,
+) -> tuple[ContactSet, Plan, Counts]:
+    """The members alone, by the cheapest way, how they were found, and how many they are."""
+    candidates = None if contacts is None else np.array(contacts, np.uint32)
+    knowledge = published.knowledge_at(as_of_us)
+    cache = leaves.at(published.root, as_of_us) if candidates is None else None
+
+    def ask() -> tuple[ContactSet, Plan, Counts]:
+        members, plan = planned(
+            *(bound, published.root, as_of_us, parameters, candidates, cache, knowledge),
+            texts=texts,
+            stopwatch=time.perf_counter,
+        )
+        return members, plan, count_of(members, published.root)
+
+    return ask() if _is_small(candidates) else await asyncio.to_thread(ask)
+
+
+def _is_small(candidates: NDArray[np.uint32] | None) -> bool:
+    return candidates is not None and len(candidates) <= _INLINE_CONTACTS
+
+
+def _plan_to_proto(plan: Plan) -> list[pb.PlanStep]:
+    return [
+        pb.PlanStep(
+            node=step.node,
+            text=step.text,
+            negated=step.negated,
+            expected=step.expected.expected,
+            most=step.expected.most,
+            actual=step.actual,
+            asked=step.asked or 0,
+            ms=step.ms,
+        )
+        for step in plan.steps
+    ]
+
+
+def _node_counts(bound: BoundRule, counts: Sequence[Counts]) -> list[pb.NodeCount]:
     return [
         pb.NodeCount(node=number, text=text, count=count_to_proto(count))
-        for number, (text, count) in enumerate(zip(texts, counts, strict=True))
+        for number, (text, count) in enumerate(zip(node_texts(bound.rule), counts, strict=True))
     ]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from core.errors import CdpError, conflict
 from core.index.root import Root
-from core.query.ast import Rule
-from core.query.bind import bind, references
-from core.query.format import format_rule
-from core.query.names import BoundRule
-from core.query.parse import parse
+from core.query.ast import RfmInCell, RfmMoved, Rule
+from core.query.binding.bind import bind, references
+from core.query.names import BoundRule, Names
+from core.query.rfm_model import RfmModel
+from core.query.text.format import format_rule
+from core.query.text.parse import parse
+from core.query.walk import parts
 from core.segments.saved import Saved
 from core.segments.vocabulary import names_of
 from services.runtime.definitions import Definitions, Stored
+from services.segment_engine.rfm_models import SavedModels
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,9 @@ class SegmentDefinition:
 class SavedSegments:
     """Definitions with their parsed rules, kept in step."""
 
-    def __init__(self, definitions: Definitions, zone: str) -> None:
+    def __init__(self, definitions: Definitions, zone: str, models: SavedModels) -> None:
         self.definitions = definitions
+        self.models = models
         self._zone = zone
         self._rules = {
             stored.revision.name: SegmentDefinition.decode(stored.payload).rule for stored in definitions.newest()
@@ -50,7 +55,7 @@ class SavedSegments:
 
     def in_zone(self, zone: str) -> SavedSegments:
         """The same segments, to be bound to another local time."""
-        return SavedSegments(self.definitions, zone)
+        return SavedSegments(self.definitions, zone, self.models)
 
     def applied(self, stored: Stored) -> None:
         """Take over a committed version."""
@@ -60,10 +65,18 @@ class SavedSegments:
         else:
             self._rules[name] = SegmentDefinition.decode(stored.payload).rule
 
+    def names(self, root: Root) -> Names:
+        """What rules may speak of as of `root`."""
+        return self._names(root, self._rules, self.models)
+
+    def _names(self, root: Root, rules: Mapping[str, Rule], models: SavedModels) -> Names:
+        names = names_of(root, rules, self._zone)
+        return replace(names, setting=models.setting(names))
+
     def bind(self, rule: Rule, root: Root, as_name: str | None = None) -> BoundRule:
         """Check `rule` against the vocabulary as of `root` (the new text of `as_name` stands in its own place)."""
         rules = self._rules if as_name is None else {**self._rules, as_name: rule}
-        return bind(rule, names_of(root, rules, self._zone), as_name=as_name)
+        return bind(rule, self._names(root, rules, self.models), as_name=as_name)
 
     def bind_saved(self, name: str, root: Root) -> BoundRule:
         """A saved segment, bound. NOT_FOUND when there is none."""
@@ -85,7 +98,7 @@ class SavedSegments:
 
     def bind_dependents(self, name: str, rule: Rule, root: Root) -> list[tuple[str, BoundRule]]:
         """Everything that refers to `name`, bound as if it were `rule`. CONFLICT when one of them would break."""
-        names = names_of(root, {**self._rules, name: rule}, self._zone)
+        names = self._names(root, {**self._rules, name: rule}, self.models)
         bound = []
         for dependent in self.referring_to(name):
             try:
@@ -96,6 +109,28 @@ class SavedSegments:
                 ) from error
         return bound
 
+    def using_model(self, name: str) -> list[str]:
+        """Names of the saved segments that ask about an RFM model, directly or through others, nearest first."""
+        direct = [segment for segment in sorted(self._rules) if name in _models_of(self._rules[segment])]
+        indirect = (user for segment in direct for user in self.referring_to(segment))
+        return list(dict.fromkeys((*direct, *indirect)))
+
+    def bind_users(self, model: RfmModel, root: Root) -> list[Saved]:
+        """Every segment without parameters that asks about the model, bound as if it were `model`. CONFLICT when some
+        segment, parametric ones too, would break: the model lacks a cell that it names."""
+        names = self._names(root, self._rules, self.models.having(model))
+        saved = []
+        for user in self.using_model(model.name):
+            try:
+                bound = bind(self._rules[user], names, as_name=user)
+            except CdpError as error:
+                raise conflict(
+                    "RFM_MODEL_IN_USE", f"segment {user!r} asks about {model.name!r} and would break: {error}"
+                ) from error
+            if not bound.parameters:
+                saved.append(Saved.make(user, self.definitions.get(user).revision.version, bound))
+        return saved
+
     def standing(self, root: Root) -> list[Saved]:
         """All segments without parameters, bound, for keeping current."""
         saved = []
@@ -104,3 +139,8 @@ class SavedSegments:
             if not bound.parameters:
                 saved.append(Saved.make(stored.revision.name, stored.revision.version, bound))
         return saved
+
+
+def _models_of(rule: Rule) -> set[str]:
+    """The RFM models that a rule itself names."""
+    return {part.model for part in parts(rule) if isinstance(part, RfmInCell | RfmMoved)}

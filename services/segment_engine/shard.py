@@ -17,7 +17,8 @@ from core.clock import Clock
 from core.errors import CdpError, unavailable
 from core.eventlog.protocol import Commit, EventLog, Fence, Partition, TableWrite
 from core.index.index import Index
-from core.segments.changes import Change
+from core.query.rfm_model import RfmModel
+from core.segments.changes import NO_CHANGES, Changes
 from core.segments.saved import Saved
 from core.segments.standing import Published, Standing
 from services.runtime.caller import Workspace
@@ -29,6 +30,8 @@ from services.runtime.roles import Role
 from services.runtime.subscriber import subscribe_profile
 from services.runtime.telemetry import get_logger
 from services.segment_engine.convert import changes_to_entries
+from services.segment_engine.leaf_store import LeafStore
+from services.segment_engine.remembered import Remembered, numbers_to_write
 from services.segment_engine.saved import SavedSegments
 from services.segment_engine.snapshots import SnapshotStore
 
@@ -72,6 +75,7 @@ class EngineShard:
         index: Index,
         snapshots: SnapshotStore,
         committed: Committed,
+        remembered: Remembered,
     ) -> None:
         self.workspace = workspace
         self.partition = partition
@@ -81,6 +85,10 @@ class EngineShard:
         self._index = index
         self._snapshots = snapshots
         self._committed = committed
+        self._remembered = remembered
+        self._numbers = remembered.numbers
+        #: What conditions answered, shared by all calls.
+        self.leaves = self._no_leaves()
         self._standing = Standing(index, committed.zone or workspace.zone, committed.clock_us)
         self._published: Published | None = None
         self._published_s = 0.0
@@ -132,6 +140,7 @@ class EngineShard:
             tasks.create_task(self._follow_log())
             tasks.create_task(self._follow_time())
             tasks.create_task(self._follow_snapshots())
+            tasks.create_task(self._follow_compactions())
             tasks.create_task(self._until_broken())
 
     async def close(self) -> None:
@@ -170,15 +179,30 @@ class EngineShard:
             async with self._lock:
                 # What is committed must never be behind a snapshot: a restart evaluates facts at the committed instant.
                 root = self._index.root()
-                await self._step(list, (), aside=False)
+                await self._step(lambda: NO_CHANGES, (), aside=False)
             await self._snapshots.keep(root, self._subscription.epoch)
+
+    async def _follow_compactions(self) -> None:
+        """Long runs of events are joined aside; what is kept only to answer sooner stays within its budget."""
+        while True:
+            await asyncio.sleep(self._runtime.settings.snapshot_interval_s)
+            if self._published is None:
+                continue
+            for compaction in self._index.events.compactions():
+                merged = await asyncio.to_thread(compaction.merged)
+                async with self._lock:
+                    self._index.compacted(compaction, merged)
+            if self._index.events.cache_nbytes > self._runtime.settings.answer_cache_bytes // 2:
+                self._index.events.forget()
 
     async def _restore(self) -> None:
         """What was committed is folded: the standing sets are what they were, exactly, and are kept from here on. A
         zone that changed meanwhile is an edit, which is recorded."""
         root = self._index.root()
         zone_before = self._committed.zone or self.workspace.zone
-        self._standing.restore(self.saved.in_zone(zone_before).standing(root))
+        saved = self.saved.in_zone(zone_before).standing(root)
+        self._standing.restore(saved, self._remembered.numbers, self._remembered.changes)
+        self._remembered = Remembered()
         if zone_before != self.workspace.zone:
             saved = self.saved.standing(root)
             move = partial(self._standing.move_to_zone, self.workspace.zone, saved, self.clock.now_us())
@@ -236,7 +260,7 @@ class EngineShard:
         async with self._lock:
             now_us, revision = self.clock.now_us(), change.stored.revision
 
-            def decide() -> list[Change]:
+            def decide() -> Changes:
                 if saved is not None:
                     return self._standing.save(saved, dependents, now_us)
                 return self._standing.remove(revision.name, revision.version, dependents, now_us)
@@ -246,9 +270,28 @@ class EngineShard:
             self.saved.applied(change.stored)
             self._publish()
 
-    async def _step(
-        self, decide: Callable[[], list[Change]], writes: Sequence[TableWrite] | None, *, aside: bool
-    ) -> None:
+    async def save_model(self, change: DefinitionChange, model: RfmModel, users: Sequence[Saved]) -> None:
+        """Commit a version of an RFM model; `users` are the segments that go by it, bound with it. Runs to its end like
+        `save`."""
+        step = asyncio.create_task(self._save_model(change, model, users))
+        self._steps.add(step)
+        step.add_done_callback(self._steps.discard)
+        await asyncio.shield(step)
+
+    async def _save_model(self, change: DefinitionChange, model: RfmModel, users: Sequence[Saved]) -> None:
+        async with self._lock:
+            # The zone stays; these segments are bound anew, and whoever changes is an edit.
+            edit = partial(self._standing.move_to_zone, self.workspace.zone, users, self.clock.now_us())
+            await self._step(edit, change.writes, aside=True)
+            self.saved.models.applied(change, model)
+            # Answers are kept by the data that they read, and a model is none.
+            self.leaves = self._no_leaves()
+            self._publish()
+
+    def _no_leaves(self) -> LeafStore:
+        return LeafStore(self._runtime.settings.answer_cache_bytes // 2)
+
+    async def _step(self, decide: Callable[[], Changes], writes: Sequence[TableWrite] | None, *, aside: bool) -> None:
         """Change memory (`aside`: in a thread) and make its records durable with `writes`, or break the shard. `writes`
         None: there is nothing to commit unless something changed."""
         if self._broken.done():
@@ -264,17 +307,20 @@ class EngineShard:
     def _reached(self) -> Committed:
         return Committed(self._index.position, self._standing.clock_us, self.workspace.zone)
 
-    async def _commit(self, changes: Sequence[Change], writes: Sequence[TableWrite]) -> None:
+    async def _commit(self, changes: Changes, writes: Sequence[TableWrite]) -> None:
         failpoint("segment_engine.before_commit")
-        keys = self._index.root().keys
+        numbers = self._standing.numbers()
+        if numbers != self._numbers:
+            writes = (*writes, numbers_to_write(numbers))
         commit = Commit(
             source=None,
             source_position=None,
-            outputs=list(changes_to_entries(changes, keys, self._index.position)),
+            outputs=list(changes_to_entries(changes, self._index.root(), self._index.position)),
             writes=(*writes, self._reached().write()),
             now_us=self.clock.now_us(),
         )
         await self._runtime.log.commit(self.partition, self._fence, commit)
+        self._numbers = numbers
         failpoint("segment_engine.after_commit")
 
     def _publish(self) -> None:

@@ -92,6 +92,10 @@ class _CompareEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Compare.Value
     COMPARE_HAS_NONE: _Compare.ValueType  # 19
     COMPARE_LENGTH: _Compare.ValueType  # 20
     COMPARE_WITHIN: _Compare.ValueType  # 21
+    COMPARE_ANNIVERSARY: _Compare.ValueType  # 22
+    COMPARE_AGE: _Compare.ValueType  # 23
+    COMPARE_AT: _Compare.ValueType  # 24
+    COMPARE_DISTANCE: _Compare.ValueType  # 25
 
 class Compare(_Compare, metaclass=_CompareEnumTypeWrapper): ...
 
@@ -117,7 +121,34 @@ COMPARE_HAS_ALL: Compare.ValueType  # 18
 COMPARE_HAS_NONE: Compare.ValueType  # 19
 COMPARE_LENGTH: Compare.ValueType  # 20
 COMPARE_WITHIN: Compare.ValueType  # 21
+COMPARE_ANNIVERSARY: Compare.ValueType  # 22
+COMPARE_AGE: Compare.ValueType  # 23
+COMPARE_AT: Compare.ValueType  # 24
+COMPARE_DISTANCE: Compare.ValueType  # 25
 Global___Compare: _TypeAlias = Compare  # noqa: Y015
+
+class _Stock:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StockEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stock.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STOCK_UNSPECIFIED: _Stock.ValueType  # 0
+    STOCK_IN_STOCK: _Stock.ValueType  # 1
+    STOCK_OUT_OF_STOCK: _Stock.ValueType  # 2
+    STOCK_LOW: _Stock.ValueType  # 3
+    STOCK_LAST_ITEM: _Stock.ValueType  # 4
+    STOCK_ON_PROMOTION: _Stock.ValueType  # 5
+
+class Stock(_Stock, metaclass=_StockEnumTypeWrapper): ...
+
+STOCK_UNSPECIFIED: Stock.ValueType  # 0
+STOCK_IN_STOCK: Stock.ValueType  # 1
+STOCK_OUT_OF_STOCK: Stock.ValueType  # 2
+STOCK_LOW: Stock.ValueType  # 3
+STOCK_LAST_ITEM: Stock.ValueType  # 4
+STOCK_ON_PROMOTION: Stock.ValueType  # 5
+Global___Stock: _TypeAlias = Stock  # noqa: Y015
 
 class _MessageVerb:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -146,6 +177,23 @@ MESSAGE_VERB_UNSUBSCRIBED: MessageVerb.ValueType  # 6
 MESSAGE_VERB_COMPLAINED: MessageVerb.ValueType  # 7
 Global___MessageVerb: _TypeAlias = MessageVerb  # noqa: Y015
 
+class _Daypart:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DaypartEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Daypart.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DAYPART_UNSPECIFIED: _Daypart.ValueType  # 0
+    DAYPART_DAY: _Daypart.ValueType  # 1
+    DAYPART_NIGHT: _Daypart.ValueType  # 2
+
+class Daypart(_Daypart, metaclass=_DaypartEnumTypeWrapper): ...
+
+DAYPART_UNSPECIFIED: Daypart.ValueType  # 0
+DAYPART_DAY: Daypart.ValueType  # 1
+DAYPART_NIGHT: Daypart.ValueType  # 2
+Global___Daypart: _TypeAlias = Daypart  # noqa: Y015
+
 class _Function:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -158,6 +206,9 @@ class _FunctionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Function.Val
     FUNCTION_MIN: _Function.ValueType  # 3
     FUNCTION_MAX: _Function.ValueType  # 4
     FUNCTION_DISTINCT: _Function.ValueType  # 5
+    FUNCTION_FIRST: _Function.ValueType  # 6
+    FUNCTION_LAST: _Function.ValueType  # 7
+    FUNCTION_MOST_FREQUENT: _Function.ValueType  # 8
 
 class Function(_Function, metaclass=_FunctionEnumTypeWrapper): ...
 
@@ -167,7 +218,52 @@ FUNCTION_AVG: Function.ValueType  # 2
 FUNCTION_MIN: Function.ValueType  # 3
 FUNCTION_MAX: Function.ValueType  # 4
 FUNCTION_DISTINCT: Function.ValueType  # 5
+FUNCTION_FIRST: Function.ValueType  # 6
+FUNCTION_LAST: Function.ValueType  # 7
+FUNCTION_MOST_FREQUENT: Function.ValueType  # 8
 Global___Function: _TypeAlias = Function  # noqa: Y015
+
+class _Standard:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StandardEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Standard.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STANDARD_UNSPECIFIED: _Standard.ValueType  # 0
+    STANDARD_AVERAGE: _Standard.ValueType  # 1
+    STANDARD_EVENT_AVERAGE: _Standard.ValueType  # 2
+    STANDARD_TOP: _Standard.ValueType  # 3
+    STANDARD_BOTTOM: _Standard.ValueType  # 4
+    STANDARD_PERCENTILE: _Standard.ValueType  # 5
+
+class Standard(_Standard, metaclass=_StandardEnumTypeWrapper): ...
+
+STANDARD_UNSPECIFIED: Standard.ValueType  # 0
+STANDARD_AVERAGE: Standard.ValueType  # 1
+STANDARD_EVENT_AVERAGE: Standard.ValueType  # 2
+STANDARD_TOP: Standard.ValueType  # 3
+STANDARD_BOTTOM: Standard.ValueType  # 4
+STANDARD_PERCENTILE: Standard.ValueType  # 5
+Global___Standard: _TypeAlias = Standard  # noqa: Y015
+
+class _Group:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GroupEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Group.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GROUP_UNSPECIFIED: _Group.ValueType  # 0
+    GROUP_SEGMENT: _Group.ValueType  # 1
+    GROUP_LIST: _Group.ValueType  # 2
+    GROUP_SCENARIO: _Group.ValueType  # 3
+
+class Group(_Group, metaclass=_GroupEnumTypeWrapper): ...
+
+GROUP_UNSPECIFIED: Group.ValueType  # 0
+GROUP_SEGMENT: Group.ValueType  # 1
+GROUP_LIST: Group.ValueType  # 2
+GROUP_SCENARIO: Group.ValueType  # 3
+Global___Group: _TypeAlias = Group  # noqa: Y015
 
 class _Zone:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -219,23 +315,65 @@ class Rule(_message.Message):
 
     NODES_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
     scope: Global___Scope.ValueType
     """unspecified: known"""
+    base: _builtins.str
+    """empty: none"""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Node]: ...
+    @_builtins.property
+    def limit(self) -> Global___Limit: ...
     def __init__(
         self,
         *,
         nodes: _abc.Iterable[Global___Node] | None = ...,
         scope: Global___Scope.ValueType = ...,
+        base: _builtins.str = ...,
+        limit: Global___Limit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["nodes", b"nodes", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "limit", b"limit", "nodes", b"nodes", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rule: _TypeAlias = Rule  # noqa: Y015
+
+@_typing.final
+class Limit(_message.Message):
+    """At most `count` members, after everything else: the first by hash of `salt`, or the best by a measure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    SMALLEST_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    smallest: _builtins.bool
+    """the smallest first"""
+    salt: _builtins.str
+    @_builtins.property
+    def by(self) -> Global___Measure:
+        """unset: by hash"""
+
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        by: Global___Measure | None = ...,
+        smallest: _builtins.bool = ...,
+        salt: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["by", b"by"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "count", b"count", "salt", b"salt", "smallest", b"smallest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Limit: _TypeAlias = Limit  # noqa: Y015
 
 @_typing.final
 class Node(_message.Message):
@@ -249,6 +387,23 @@ class Node(_message.Message):
     EVENT_COUNT_FIELD_NUMBER: _builtins.int
     MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
     EVENT_AGGREGATE_FIELD_NUMBER: _builtins.int
+    FIRST_TIME_FIELD_NUMBER: _builtins.int
+    PICKED_EVENT_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
+    RESTARTED_FIELD_NUMBER: _builtins.int
+    REGULARLY_FIELD_NUMBER: _builtins.int
+    TREND_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    POPULATION_FIELD_NUMBER: _builtins.int
+    RFM_IN_CELL_FIELD_NUMBER: _builtins.int
+    RFM_MOVED_FIELD_NUMBER: _builtins.int
+    IN_COHORT_FIELD_NUMBER: _builtins.int
+    HAS_BEEN_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    WAS_IN_FIELD_NUMBER: _builtins.int
+    HAS_BEEN_IN_FIELD_NUMBER: _builtins.int
+    REACHABLE_FIELD_NUMBER: _builtins.int
+    RANDOM_BUCKET_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def branch(self) -> Global___Branch: ...
     @_builtins.property
@@ -265,6 +420,40 @@ class Node(_message.Message):
     def message_count(self) -> Global___MessageCount: ...
     @_builtins.property
     def event_aggregate(self) -> Global___EventAggregate: ...
+    @_builtins.property
+    def first_time(self) -> Global___FirstTime: ...
+    @_builtins.property
+    def picked_event(self) -> Global___PickedEvent: ...
+    @_builtins.property
+    def stopped(self) -> Global___Stopped: ...
+    @_builtins.property
+    def restarted(self) -> Global___Restarted: ...
+    @_builtins.property
+    def regularly(self) -> Global___Regularly: ...
+    @_builtins.property
+    def trend(self) -> Global___Trend: ...
+    @_builtins.property
+    def sequence(self) -> Global___Sequence: ...
+    @_builtins.property
+    def population(self) -> Global___PopulationCondition: ...
+    @_builtins.property
+    def rfm_in_cell(self) -> Global___RfmInCell: ...
+    @_builtins.property
+    def rfm_moved(self) -> Global___RfmMoved: ...
+    @_builtins.property
+    def in_cohort(self) -> Global___InCohort: ...
+    @_builtins.property
+    def has_been(self) -> Global___HasBeen: ...
+    @_builtins.property
+    def changed(self) -> Global___Changed: ...
+    @_builtins.property
+    def was_in(self) -> Global___WasIn: ...
+    @_builtins.property
+    def has_been_in(self) -> Global___HasBeenIn: ...
+    @_builtins.property
+    def reachable(self) -> Global___Reachable: ...
+    @_builtins.property
+    def random_bucket(self) -> Global___RandomBucket: ...
     def __init__(
         self,
         *,
@@ -276,12 +465,29 @@ class Node(_message.Message):
         event_count: Global___EventCount | None = ...,
         message_count: Global___MessageCount | None = ...,
         event_aggregate: Global___EventAggregate | None = ...,
+        first_time: Global___FirstTime | None = ...,
+        picked_event: Global___PickedEvent | None = ...,
+        stopped: Global___Stopped | None = ...,
+        restarted: Global___Restarted | None = ...,
+        regularly: Global___Regularly | None = ...,
+        trend: Global___Trend | None = ...,
+        sequence: Global___Sequence | None = ...,
+        population: Global___PopulationCondition | None = ...,
+        rfm_in_cell: Global___RfmInCell | None = ...,
+        rfm_moved: Global___RfmMoved | None = ...,
+        in_cohort: Global___InCohort | None = ...,
+        has_been: Global___HasBeen | None = ...,
+        changed: Global___Changed | None = ...,
+        was_in: Global___WasIn | None = ...,
+        has_been_in: Global___HasBeenIn | None = ...,
+        reachable: Global___Reachable | None = ...,
+        random_bucket: Global___RandomBucket | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "branch", b"branch", "event_aggregate", b"event_aggregate", "event_count", b"event_count", "everyone", b"everyone", "in_list", b"in_list", "message_count", b"message_count", "node", b"node", "segment", b"segment"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "branch", b"branch", "changed", b"changed", "event_aggregate", b"event_aggregate", "event_count", b"event_count", "everyone", b"everyone", "first_time", b"first_time", "has_been", b"has_been", "has_been_in", b"has_been_in", "in_cohort", b"in_cohort", "in_list", b"in_list", "message_count", b"message_count", "node", b"node", "picked_event", b"picked_event", "population", b"population", "random_bucket", b"random_bucket", "reachable", b"reachable", "regularly", b"regularly", "restarted", b"restarted", "rfm_in_cell", b"rfm_in_cell", "rfm_moved", b"rfm_moved", "segment", b"segment", "sequence", b"sequence", "stopped", b"stopped", "trend", b"trend", "was_in", b"was_in"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "branch", b"branch", "event_aggregate", b"event_aggregate", "event_count", b"event_count", "everyone", b"everyone", "in_list", b"in_list", "message_count", b"message_count", "node", b"node", "segment", b"segment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "branch", b"branch", "changed", b"changed", "event_aggregate", b"event_aggregate", "event_count", b"event_count", "everyone", b"everyone", "first_time", b"first_time", "has_been", b"has_been", "has_been_in", b"has_been_in", "in_cohort", b"in_cohort", "in_list", b"in_list", "message_count", b"message_count", "node", b"node", "picked_event", b"picked_event", "population", b"population", "random_bucket", b"random_bucket", "reachable", b"reachable", "regularly", b"regularly", "restarted", b"restarted", "rfm_in_cell", b"rfm_in_cell", "rfm_moved", b"rfm_moved", "segment", b"segment", "sequence", b"sequence", "stopped", b"stopped", "trend", b"trend", "was_in", b"was_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_node: _TypeAlias = _typing.Literal["branch", "everyone", "attribute", "in_list", "segment", "event_count", "message_count", "event_aggregate"]  # noqa: Y015
+    _WhichOneofReturnType_node: _TypeAlias = _typing.Literal["branch", "everyone", "attribute", "in_list", "segment", "event_count", "message_count", "event_aggregate", "first_time", "picked_event", "stopped", "restarted", "regularly", "trend", "sequence", "population", "rfm_in_cell", "rfm_moved", "in_cohort", "has_been", "changed", "was_in", "has_been_in", "reachable", "random_bucket"]  # noqa: Y015
     _WhichOneofArgType_node: _TypeAlias = _typing.Literal["node", b"node"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_node) -> _WhichOneofReturnType_node | None: ...
 
@@ -429,26 +635,82 @@ class Operand(_message.Message):
     LITERAL_FIELD_NUMBER: _builtins.int
     PARAMETER_FIELD_NUMBER: _builtins.int
     ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_AT_EVENT_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
     parameter: _builtins.str
     attribute: _builtins.str
+    attribute_at_event: _builtins.str
+    """in filters of events"""
     @_builtins.property
     def literal(self) -> _facts_pb2.Value: ...
+    @_builtins.property
+    def step(self) -> Global___StepOperand:
+        """in filters of later steps of a sequence"""
+
     def __init__(
         self,
         *,
         literal: _facts_pb2.Value | None = ...,
         parameter: _builtins.str = ...,
         attribute: _builtins.str = ...,
+        attribute_at_event: _builtins.str = ...,
+        step: Global___StepOperand | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "literal", b"literal", "operand", b"operand", "parameter", b"parameter"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "attribute_at_event", b"attribute_at_event", "literal", b"literal", "operand", b"operand", "parameter", b"parameter", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "literal", b"literal", "operand", b"operand", "parameter", b"parameter"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "attribute_at_event", b"attribute_at_event", "literal", b"literal", "operand", b"operand", "parameter", b"parameter", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operand: _TypeAlias = _typing.Literal["literal", "parameter", "attribute"]  # noqa: Y015
+    _WhichOneofReturnType_operand: _TypeAlias = _typing.Literal["literal", "parameter", "attribute", "attribute_at_event", "step"]  # noqa: Y015
     _WhichOneofArgType_operand: _TypeAlias = _typing.Literal["operand", b"operand"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operand) -> _WhichOneofReturnType_operand | None: ...
 
 Global___Operand: _TypeAlias = Operand  # noqa: Y015
+
+@_typing.final
+class StepOperand(_message.Message):
+    """A parameter of the event that an earlier step matched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    step: _builtins.str
+    path: _builtins.str
+    def __init__(
+        self,
+        *,
+        step: _builtins.str = ...,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StepOperand: _TypeAlias = StepOperand  # noqa: Y015
+
+@_typing.final
+class Values(_message.Message):
+    """Several values; empty stands for what is missing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___Operand]: ...
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[Global___Operand] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Values: _TypeAlias = Values  # noqa: Y015
 
 @_typing.final
 class Comparison(_message.Message):
@@ -460,16 +722,29 @@ class Comparison(_message.Message):
     IGNORING_CASE_FIELD_NUMBER: _builtins.int
     RELATION_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
+    MOMENTS_FIELD_NUMBER: _builtins.int
+    CIRCLE_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     compare: Global___Compare.ValueType
     ignoring_case: _builtins.bool
     relation: Global___Compare.ValueType
-    """LENGTH only"""
+    """LENGTH and AGE"""
+    zone: Global___Zone.ValueType
+    """whose today ANNIVERSARY, AGE and rolling windows on dates mean"""
     @_builtins.property
     def operands(self) -> _containers.RepeatedCompositeFieldContainer[Global___Operand]: ...
     @_builtins.property
     def window(self) -> Global___Window:
-        """WITHIN only"""
+        """WITHIN and ANNIVERSARY"""
+
+    @_builtins.property
+    def moments(self) -> Global___Moments:
+        """AT"""
+
+    @_builtins.property
+    def circle(self) -> Global___Circle:
+        """DISTANCE"""
 
     def __init__(
         self,
@@ -480,14 +755,101 @@ class Comparison(_message.Message):
         ignoring_case: _builtins.bool = ...,
         relation: Global___Compare.ValueType = ...,
         window: Global___Window | None = ...,
+        moments: Global___Moments | None = ...,
+        circle: Global___Circle | None = ...,
+        zone: Global___Zone.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["circle", b"circle", "moments", b"moments", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compare", b"compare", "ignoring_case", b"ignoring_case", "name", b"name", "operands", b"operands", "relation", b"relation", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["circle", b"circle", "compare", b"compare", "ignoring_case", b"ignoring_case", "moments", b"moments", "name", b"name", "operands", b"operands", "relation", b"relation", "window", b"window", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Comparison: _TypeAlias = Comparison  # noqa: Y015
+
+@_typing.final
+class Moments(_message.Message):
+    """Weekdays and hours of the local day; at least one of both."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WEEKDAYS_FIELD_NUMBER: _builtins.int
+    HOURS_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
+    zone: Global___Zone.ValueType
+    @_builtins.property
+    def weekdays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """1 Monday to 7 Sunday, ascending; none: every day"""
+
+    @_builtins.property
+    def hours(self) -> Global___Hours:
+        """unset: the whole day"""
+
+    def __init__(
+        self,
+        *,
+        weekdays: _abc.Iterable[_builtins.int] | None = ...,
+        hours: Global___Hours | None = ...,
+        zone: Global___Zone.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hours", b"hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hours", b"hours", "weekdays", b"weekdays", "zone", b"zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Moments: _TypeAlias = Moments  # noqa: Y015
+
+@_typing.final
+class Hours(_message.Message):
+    """Seconds of the day, 0 to 86400, [from, until); until <= from wraps midnight."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_S_FIELD_NUMBER: _builtins.int
+    UNTIL_S_FIELD_NUMBER: _builtins.int
+    from_s: _builtins.int
+    until_s: _builtins.int
+    def __init__(
+        self,
+        *,
+        from_s: _builtins.int = ...,
+        until_s: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_s", b"from_s", "until_s", b"until_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hours: _TypeAlias = Hours  # noqa: Y015
+
+@_typing.final
+class Circle(_message.Message):
+    """Everything at most so far from a point; degrees in units of 1e-7."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LATITUDE_E7_FIELD_NUMBER: _builtins.int
+    LONGITUDE_E7_FIELD_NUMBER: _builtins.int
+    RADIUS_MM_FIELD_NUMBER: _builtins.int
+    latitude_e7: _builtins.int
+    longitude_e7: _builtins.int
+    radius_mm: _builtins.int
+    def __init__(
+        self,
+        *,
+        latitude_e7: _builtins.int = ...,
+        longitude_e7: _builtins.int = ...,
+        radius_mm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latitude_e7", b"latitude_e7", "longitude_e7", b"longitude_e7", "radius_mm", b"radius_mm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Circle: _TypeAlias = Circle  # noqa: Y015
 
 @_typing.final
 class ElementMatch(_message.Message):
@@ -495,7 +857,10 @@ class ElementMatch(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    EVERY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    every: _builtins.bool
+    """all elements, not some one"""
     @_builtins.property
     def filter(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterNode]: ...
     def __init__(
@@ -503,10 +868,11 @@ class ElementMatch(_message.Message):
         *,
         name: _builtins.str = ...,
         filter: _abc.Iterable[Global___FilterNode] | None = ...,
+        every: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["every", b"every", "filter", b"filter", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -551,6 +917,10 @@ class EventSelection(_message.Message):
     NAMES_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
+    MOMENTS_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    WITH_MACHINES_FIELD_NUMBER: _builtins.int
+    with_machines: _builtins.bool
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -559,20 +929,59 @@ class EventSelection(_message.Message):
     def window(self) -> Global___Window:
         """unset: ever"""
 
+    @_builtins.property
+    def moments(self) -> Global___Moments: ...
+    @_builtins.property
+    def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductCondition]:
+        """of one line, or of the event itself"""
+
     def __init__(
         self,
         *,
         names: _abc.Iterable[_builtins.str] | None = ...,
         filter: _abc.Iterable[Global___FilterNode] | None = ...,
         window: Global___Window | None = ...,
+        moments: Global___Moments | None = ...,
+        products: _abc.Iterable[Global___ProductCondition] | None = ...,
+        with_machines: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moments", b"moments", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "names", b"names", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "moments", b"moments", "names", b"names", "products", b"products", "window", b"window", "with_machines", b"with_machines"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EventSelection: _TypeAlias = EventSelection  # noqa: Y015
+
+@_typing.final
+class ProductCondition(_message.Message):
+    """A state of the product, or that its price is lower by a share of the event's, in units of 1e-4 percent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    AT_EVENT_FIELD_NUMBER: _builtins.int
+    PRICE_DROP_UNITS_FIELD_NUMBER: _builtins.int
+    state: Global___Stock.ValueType
+    at_event: _builtins.bool
+    """the state when the event happened, not now"""
+    price_drop_units: _builtins.int
+    def __init__(
+        self,
+        *,
+        state: Global___Stock.ValueType = ...,
+        at_event: _builtins.bool = ...,
+        price_drop_units: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_price_drop_units", b"_price_drop_units", "price_drop_units", b"price_drop_units"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price_drop_units", b"_price_drop_units", "at_event", b"at_event", "price_drop_units", b"price_drop_units", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__price_drop_units: _TypeAlias = _typing.Literal["price_drop_units"]  # noqa: Y015
+    _WhichOneofArgType__price_drop_units: _TypeAlias = _typing.Literal["_price_drop_units", b"_price_drop_units"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_drop_units) -> _WhichOneofReturnType__price_drop_units | None: ...
+
+Global___ProductCondition: _TypeAlias = ProductCondition  # noqa: Y015
 
 @_typing.final
 class EventCount(_message.Message):
@@ -614,8 +1023,13 @@ class MessageCount(_message.Message):
     WINDOW_FIELD_NUMBER: _builtins.int
     COMPARE_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
+    WITH_MACHINES_FIELD_NUMBER: _builtins.int
     verb: Global___MessageVerb.ValueType
     compare: Global___Compare.ValueType
+    sent: Global___Daypart.ValueType
+    """unspecified: at any time"""
+    with_machines: _builtins.bool
     @_builtins.property
     def filter(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterNode]: ...
     @_builtins.property
@@ -630,10 +1044,12 @@ class MessageCount(_message.Message):
         window: Global___Window | None = ...,
         compare: Global___Compare.ValueType = ...,
         counts: _abc.Iterable[Global___Operand] | None = ...,
+        sent: Global___Daypart.ValueType = ...,
+        with_machines: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compare", b"compare", "counts", b"counts", "filter", b"filter", "verb", b"verb", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compare", b"compare", "counts", b"counts", "filter", b"filter", "sent", b"sent", "verb", b"verb", "window", b"window", "with_machines", b"with_machines"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -673,6 +1089,581 @@ class EventAggregate(_message.Message):
 Global___EventAggregate: _TypeAlias = EventAggregate  # noqa: Y015
 
 @_typing.final
+class FirstTime(_message.Message):
+    """The earliest matching event ever lies in the window."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> Global___EventSelection: ...
+    @_builtins.property
+    def window(self) -> Global___Window: ...
+    def __init__(
+        self,
+        *,
+        events: Global___EventSelection | None = ...,
+        window: Global___Window | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FirstTime: _TypeAlias = FirstTime  # noqa: Y015
+
+@_typing.final
+class PickedEvent(_message.Message):
+    """The latest (earliest) selected event satisfies the conditions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    CONDITIONS_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    first: _builtins.bool
+    @_builtins.property
+    def events(self) -> Global___EventSelection: ...
+    @_builtins.property
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterNode]: ...
+    def __init__(
+        self,
+        *,
+        events: Global___EventSelection | None = ...,
+        conditions: _abc.Iterable[Global___FilterNode] | None = ...,
+        first: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions", "events", b"events", "first", b"first"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PickedEvent: _TypeAlias = PickedEvent  # noqa: Y015
+
+@_typing.final
+class Stopped(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    ACTIVE_US_FIELD_NUMBER: _builtins.int
+    SILENT_US_FIELD_NUMBER: _builtins.int
+    active_us: _builtins.int
+    silent_us: _builtins.int
+    @_builtins.property
+    def events(self) -> Global___EventSelection: ...
+    def __init__(
+        self,
+        *,
+        events: Global___EventSelection | None = ...,
+        active_us: _builtins.int = ...,
+        silent_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_us", b"active_us", "events", b"events", "silent_us", b"silent_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Stopped: _TypeAlias = Stopped  # noqa: Y015
+
+@_typing.final
+class Restarted(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    RECENT_US_FIELD_NUMBER: _builtins.int
+    SILENT_US_FIELD_NUMBER: _builtins.int
+    recent_us: _builtins.int
+    silent_us: _builtins.int
+    @_builtins.property
+    def events(self) -> Global___EventSelection: ...
+    def __init__(
+        self,
+        *,
+        events: Global___EventSelection | None = ...,
+        recent_us: _builtins.int = ...,
+        silent_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "recent_us", b"recent_us", "silent_us", b"silent_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Restarted: _TypeAlias = Restarted  # noqa: Y015
+
+@_typing.final
+class Regularly(_message.Message):
+    """At least `times` events in at least k of the last n complete periods."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    TIMES_FIELD_NUMBER: _builtins.int
+    K_FIELD_NUMBER: _builtins.int
+    N_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
+    times: _builtins.int
+    k: _builtins.int
+    n: _builtins.int
+    period: Global___Period.ValueType
+    zone: Global___Zone.ValueType
+    @_builtins.property
+    def events(self) -> Global___EventSelection: ...
+    def __init__(
+        self,
+        *,
+        events: Global___EventSelection | None = ...,
+        times: _builtins.int = ...,
+        k: _builtins.int = ...,
+        n: _builtins.int = ...,
+        period: Global___Period.ValueType = ...,
+        zone: Global___Zone.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "k", b"k", "n", b"n", "period", b"period", "times", b"times", "zone", b"zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Regularly: _TypeAlias = Regularly  # noqa: Y015
+
+@_typing.final
+class Trend(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    RISING_FIELD_NUMBER: _builtins.int
+    PERCENT_UNITS_FIELD_NUMBER: _builtins.int
+    SPAN_US_FIELD_NUMBER: _builtins.int
+    rising: _builtins.bool
+    """else falling"""
+    percent_units: _builtins.int
+    """of 1e-4 percent"""
+    span_us: _builtins.int
+    @_builtins.property
+    def events(self) -> Global___EventSelection: ...
+    def __init__(
+        self,
+        *,
+        events: Global___EventSelection | None = ...,
+        rising: _builtins.bool = ...,
+        percent_units: _builtins.int = ...,
+        span_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "percent_units", b"percent_units", "rising", b"rising", "span_us", b"span_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Trend: _TypeAlias = Trend  # noqa: Y015
+
+@_typing.final
+class Sequence(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    SAME_FIELD_NUMBER: _builtins.int
+    same: _builtins.str
+    """a parameter with one value in all steps; empty: none"""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]: ...
+    @_builtins.property
+    def window(self) -> Global___Window:
+        """of the first step"""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[Global___Step] | None = ...,
+        window: Global___Window | None = ...,
+        same: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["same", b"same", "steps", b"steps", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sequence: _TypeAlias = Sequence  # noqa: Y015
+
+@_typing.final
+class Step(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEGATIVE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    WITHIN_US_FIELD_NUMBER: _builtins.int
+    FROM_FIRST_FIELD_NUMBER: _builtins.int
+    negative: _builtins.bool
+    name: _builtins.str
+    """empty: none"""
+    within_us: _builtins.int
+    from_first: _builtins.bool
+    """within measures from the first step"""
+    @_builtins.property
+    def events(self) -> Global___EventSelection: ...
+    def __init__(
+        self,
+        *,
+        events: Global___EventSelection | None = ...,
+        negative: _builtins.bool = ...,
+        name: _builtins.str = ...,
+        within_us: _builtins.int | None = ...,
+        from_first: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_within_us", b"_within_us", "events", b"events", "within_us", b"within_us"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_within_us", b"_within_us", "events", b"events", "from_first", b"from_first", "name", b"name", "negative", b"negative", "within_us", b"within_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__within_us: _TypeAlias = _typing.Literal["within_us"]  # noqa: Y015
+    _WhichOneofArgType__within_us: _TypeAlias = _typing.Literal["_within_us", b"_within_us"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__within_us) -> _WhichOneofReturnType__within_us | None: ...
+
+Global___Step: _TypeAlias = Step  # noqa: Y015
+
+@_typing.final
+class Measure(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    NUMBER_OF_FIELD_NUMBER: _builtins.int
+    AGGREGATE_FIELD_NUMBER: _builtins.int
+    attribute: _builtins.str
+    @_builtins.property
+    def number_of(self) -> Global___EventSelection: ...
+    @_builtins.property
+    def aggregate(self) -> Global___AggregateMeasure: ...
+    def __init__(
+        self,
+        *,
+        attribute: _builtins.str = ...,
+        number_of: Global___EventSelection | None = ...,
+        aggregate: Global___AggregateMeasure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "attribute", b"attribute", "measure", b"measure", "number_of", b"number_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "attribute", b"attribute", "measure", b"measure", "number_of", b"number_of"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_measure: _TypeAlias = _typing.Literal["attribute", "number_of", "aggregate"]  # noqa: Y015
+    _WhichOneofArgType_measure: _TypeAlias = _typing.Literal["measure", b"measure"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_measure) -> _WhichOneofReturnType_measure | None: ...
+
+Global___Measure: _TypeAlias = Measure  # noqa: Y015
+
+@_typing.final
+class AggregateMeasure(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FUNCTION_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    function: Global___Function.ValueType
+    path: _builtins.str
+    @_builtins.property
+    def events(self) -> Global___EventSelection: ...
+    def __init__(
+        self,
+        *,
+        function: Global___Function.ValueType = ...,
+        path: _builtins.str = ...,
+        events: Global___EventSelection | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "function", b"function", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AggregateMeasure: _TypeAlias = AggregateMeasure  # noqa: Y015
+
+@_typing.final
+class PopulationCondition(_message.Message):
+    """A contact's measure against that of the others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEASURE_FIELD_NUMBER: _builtins.int
+    STANDARD_FIELD_NUMBER: _builtins.int
+    COMPARE_FIELD_NUMBER: _builtins.int
+    PERCENT_UNITS_FIELD_NUMBER: _builtins.int
+    standard: Global___Standard.ValueType
+    compare: Global___Compare.ValueType
+    percent_units: _builtins.int
+    """of 1e-4 percent; TOP, BOTTOM and PERCENTILE"""
+    @_builtins.property
+    def measure(self) -> Global___Measure: ...
+    def __init__(
+        self,
+        *,
+        measure: Global___Measure | None = ...,
+        standard: Global___Standard.ValueType = ...,
+        compare: Global___Compare.ValueType = ...,
+        percent_units: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_percent_units", b"_percent_units", "measure", b"measure", "percent_units", b"percent_units"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_percent_units", b"_percent_units", "compare", b"compare", "measure", b"measure", "percent_units", b"percent_units", "standard", b"standard"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__percent_units: _TypeAlias = _typing.Literal["percent_units"]  # noqa: Y015
+    _WhichOneofArgType__percent_units: _TypeAlias = _typing.Literal["_percent_units", b"_percent_units"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__percent_units) -> _WhichOneofReturnType__percent_units | None: ...
+
+Global___PopulationCondition: _TypeAlias = PopulationCondition  # noqa: Y015
+
+@_typing.final
+class RfmInCell(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    CELLS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    @_builtins.property
+    def cells(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        cells: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RfmInCell: _TypeAlias = RfmInCell  # noqa: Y015
+
+@_typing.final
+class RfmMoved(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    DURATION_US_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    duration_us: _builtins.int
+    @_builtins.property
+    def before(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """none: any"""
+
+    @_builtins.property
+    def after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """none: any"""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        before: _abc.Iterable[_builtins.str] | None = ...,
+        after: _abc.Iterable[_builtins.str] | None = ...,
+        duration_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "duration_us", b"duration_us", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RfmMoved: _TypeAlias = RfmMoved  # noqa: Y015
+
+@_typing.final
+class InCohort(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> Global___EventSelection:
+        """unset: the contact was added then"""
+
+    @_builtins.property
+    def window(self) -> Global___Window: ...
+    def __init__(
+        self,
+        *,
+        events: Global___EventSelection | None = ...,
+        window: Global___Window | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InCohort: _TypeAlias = InCohort  # noqa: Y015
+
+@_typing.final
+class HasBeen(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEST_FIELD_NUMBER: _builtins.int
+    DURATION_US_FIELD_NUMBER: _builtins.int
+    duration_us: _builtins.int
+    @_builtins.property
+    def test(self) -> Global___Comparison: ...
+    def __init__(
+        self,
+        *,
+        test: Global___Comparison | None = ...,
+        duration_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["test", b"test"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_us", b"duration_us", "test", b"test"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HasBeen: _TypeAlias = HasBeen  # noqa: Y015
+
+@_typing.final
+class Changed(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    @_builtins.property
+    def before(self) -> Global___Values:
+        """unset: anything"""
+
+    @_builtins.property
+    def after(self) -> Global___Values:
+        """unset: anything"""
+
+    @_builtins.property
+    def window(self) -> Global___Window:
+        """unset: ever"""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        before: Global___Values | None = ...,
+        after: Global___Values | None = ...,
+        window: Global___Window | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "name", b"name", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Changed: _TypeAlias = Changed  # noqa: Y015
+
+@_typing.final
+class WasIn(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    group: Global___Group.ValueType
+    name: _builtins.str
+    @_builtins.property
+    def window(self) -> Global___Window:
+        """unset: ever"""
+
+    def __init__(
+        self,
+        *,
+        group: Global___Group.ValueType = ...,
+        name: _builtins.str = ...,
+        window: Global___Window | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "name", b"name", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WasIn: _TypeAlias = WasIn  # noqa: Y015
+
+@_typing.final
+class HasBeenIn(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DURATION_US_FIELD_NUMBER: _builtins.int
+    group: Global___Group.ValueType
+    name: _builtins.str
+    duration_us: _builtins.int
+    def __init__(
+        self,
+        *,
+        group: Global___Group.ValueType = ...,
+        name: _builtins.str = ...,
+        duration_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_us", b"duration_us", "group", b"group", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HasBeenIn: _TypeAlias = HasBeenIn  # noqa: Y015
+
+@_typing.final
+class Reachable(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """none: by any"""
+
+    def __init__(
+        self,
+        *,
+        channels: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reachable: _TypeAlias = Reachable  # noqa: Y015
+
+@_typing.final
+class RandomBucket(_message.Message):
+    """Buckets 0 to 9999, both ends inclusive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    low: _builtins.int
+    high: _builtins.int
+    salt: _builtins.str
+    def __init__(
+        self,
+        *,
+        low: _builtins.int = ...,
+        high: _builtins.int = ...,
+        salt: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "salt", b"salt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RandomBucket: _TypeAlias = RandomBucket  # noqa: Y015
+
+@_typing.final
 class Window(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -682,15 +1673,28 @@ class Window(_message.Message):
     MORE_THAN_AGO_US_FIELD_NUMBER: _builtins.int
     ABSOLUTE_FIELD_NUMBER: _builtins.int
     CALENDAR_FIELD_NUMBER: _builtins.int
+    ON_DAY_FIELD_NUMBER: _builtins.int
+    SINCE_LAST_FIELD_NUMBER: _builtins.int
+    UNTIL_FIRST_FIELD_NUMBER: _builtins.int
     in_last_us: _builtins.int
     in_next_us: _builtins.int
     more_than_ago_us: _builtins.int
+    on_day: _builtins.int
+    """days after today, of dates and anniversaries"""
     @_builtins.property
     def between_ago(self) -> Global___BetweenAgo: ...
     @_builtins.property
     def absolute(self) -> Global___Absolute: ...
     @_builtins.property
     def calendar(self) -> Global___Calendar: ...
+    @_builtins.property
+    def since_last(self) -> Global___EventSelection:
+        """events only"""
+
+    @_builtins.property
+    def until_first(self) -> Global___EventSelection:
+        """events only"""
+
     def __init__(
         self,
         *,
@@ -700,12 +1704,15 @@ class Window(_message.Message):
         more_than_ago_us: _builtins.int = ...,
         absolute: Global___Absolute | None = ...,
         calendar: Global___Calendar | None = ...,
+        on_day: _builtins.int = ...,
+        since_last: Global___EventSelection | None = ...,
+        until_first: Global___EventSelection | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["absolute", b"absolute", "between_ago", b"between_ago", "calendar", b"calendar", "in_last_us", b"in_last_us", "in_next_us", b"in_next_us", "more_than_ago_us", b"more_than_ago_us", "window", b"window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["absolute", b"absolute", "between_ago", b"between_ago", "calendar", b"calendar", "in_last_us", b"in_last_us", "in_next_us", b"in_next_us", "more_than_ago_us", b"more_than_ago_us", "on_day", b"on_day", "since_last", b"since_last", "until_first", b"until_first", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absolute", b"absolute", "between_ago", b"between_ago", "calendar", b"calendar", "in_last_us", b"in_last_us", "in_next_us", b"in_next_us", "more_than_ago_us", b"more_than_ago_us", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absolute", b"absolute", "between_ago", b"between_ago", "calendar", b"calendar", "in_last_us", b"in_last_us", "in_next_us", b"in_next_us", "more_than_ago_us", b"more_than_ago_us", "on_day", b"on_day", "since_last", b"since_last", "until_first", b"until_first", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_window: _TypeAlias = _typing.Literal["in_last_us", "in_next_us", "between_ago", "more_than_ago_us", "absolute", "calendar"]  # noqa: Y015
+    _WhichOneofReturnType_window: _TypeAlias = _typing.Literal["in_last_us", "in_next_us", "between_ago", "more_than_ago_us", "absolute", "calendar", "on_day", "since_last", "until_first"]  # noqa: Y015
     _WhichOneofArgType_window: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_window) -> _WhichOneofReturnType_window | None: ...
 

@@ -651,6 +651,7 @@ class EvaluateRequest(_message.Message):
     CONTACTS_FIELD_NUMBER: _builtins.int
     EVERY_NODE_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     as_of_us: _builtins.int
     """0: now"""
@@ -658,6 +659,8 @@ class EvaluateRequest(_message.Message):
     every_node: _builtins.bool
     members: _builtins.bool
     """Return the members as a packed block (Roaring portable format) as well."""
+    plan: _builtins.bool
+    """Say how it was done; node counts and the plan exclude each other."""
     @_builtins.property
     def rule(self) -> Global___RuleSource: ...
     @_builtins.property
@@ -677,16 +680,63 @@ class EvaluateRequest(_message.Message):
         contacts: _abc.Iterable[_builtins.int] | None = ...,
         every_node: _builtins.bool = ...,
         members: _builtins.bool = ...,
+        plan: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "rule", b"rule", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_us", b"as_of_us", "contacts", b"contacts", "every_node", b"every_node", "members", b"members", "min_position", b"min_position", "name", b"name", "parameters", b"parameters", "rule", b"rule", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_us", b"as_of_us", "contacts", b"contacts", "every_node", b"every_node", "members", b"members", "min_position", b"min_position", "name", b"name", "parameters", b"parameters", "plan", b"plan", "rule", b"rule", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["rule", "name"]  # noqa: Y015
     _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
 
 Global___EvaluateRequest: _TypeAlias = EvaluateRequest  # noqa: Y015
+
+@_typing.final
+class PlanStep(_message.Message):
+    """One condition as it was run, in the order of running."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    NEGATED_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    ACTUAL_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    MS_FIELD_NUMBER: _builtins.int
+    node: _builtins.int
+    """index in the tree"""
+    text: _builtins.str
+    negated: _builtins.bool
+    expected: _builtins.int
+    """estimated before"""
+    most: _builtins.int
+    """and at most"""
+    actual: _builtins.int
+    asked: _builtins.int
+    """Asked about so many contacts, those left by the steps before; 0: about everyone."""
+    ms: _builtins.float
+    def __init__(
+        self,
+        *,
+        node: _builtins.int = ...,
+        text: _builtins.str = ...,
+        negated: _builtins.bool = ...,
+        expected: _builtins.int = ...,
+        most: _builtins.int = ...,
+        actual: _builtins.int = ...,
+        asked: _builtins.int = ...,
+        ms: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actual", b"actual", "asked", b"asked", "expected", b"expected", "most", b"most", "ms", b"ms", "negated", b"negated", "node", b"node", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanStep: _TypeAlias = PlanStep  # noqa: Y015
 
 @_typing.final
 class EvaluateResponse(_message.Message):
@@ -697,6 +747,7 @@ class EvaluateResponse(_message.Message):
     FRESHNESS_FIELD_NUMBER: _builtins.int
     ROARING_FIELD_NUMBER: _builtins.int
     ELAPSED_US_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
     roaring: _builtins.bytes
     elapsed_us: _builtins.int
     @_builtins.property
@@ -705,6 +756,8 @@ class EvaluateResponse(_message.Message):
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeCount]: ...
     @_builtins.property
     def freshness(self) -> Global___Freshness: ...
+    @_builtins.property
+    def plan(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanStep]: ...
     def __init__(
         self,
         *,
@@ -713,10 +766,11 @@ class EvaluateResponse(_message.Message):
         freshness: Global___Freshness | None = ...,
         roaring: _builtins.bytes = ...,
         elapsed_us: _builtins.int = ...,
+        plan: _abc.Iterable[Global___PlanStep] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "freshness", b"freshness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "elapsed_us", b"elapsed_us", "freshness", b"freshness", "nodes", b"nodes", "roaring", b"roaring"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "elapsed_us", b"elapsed_us", "freshness", b"freshness", "nodes", b"nodes", "plan", b"plan", "roaring", b"roaring"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,8 +12,8 @@ from tests.oracle.calendar import local_date, start_of, zone_of
 #: The durations that windows use, so that facts can lie exactly on their ends.
 DURATIONS_US = (SECOND_US, 90 * MINUTE_US, 2 * HOUR_US, DAY_US, 2 * DAY_US, 7 * DAY_US, 30 * DAY_US, 90 * DAY_US)
 
-#: (workspace zone, an instant of note there): clocks set forward and back, a day that never was, a clock set back
-#: over midnight, a leap day, a turn of the year.
+#: (workspace zone, an instant of note there): clocks set forward and back (by half an hour, too), a day that never was,
+#: a clock set back over midnight, midnight skipped, a leap day and a 28 February without one, a turn of the year.
 ANCHORS = (
     ("America/New_York", datetime(2026, 3, 8, 7, tzinfo=UTC)),
     ("America/New_York", datetime(2026, 11, 1, 6, tzinfo=UTC)),
@@ -23,6 +23,11 @@ ANCHORS = (
     ("America/St_Johns", datetime(2010, 11, 7, 2, 31, tzinfo=UTC)),
     ("UTC", datetime(2024, 2, 29, tzinfo=UTC)),
     ("Europe/Kyiv", datetime(2025, 12, 31, 22, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 10, 3, 15, 30, tzinfo=UTC)),
+    ("America/Santiago", datetime(2026, 4, 5, 3, tzinfo=UTC)),
+    ("America/Santiago", datetime(2026, 9, 6, 4, tzinfo=UTC)),
+    ("Europe/Kyiv", datetime(2026, 2, 27, 22, tzinfo=UTC)),
 )
 
 #: Values of a contact's time zone: real ones, and some that are none (then the workspace's counts).
@@ -31,6 +36,8 @@ CONTACT_ZONES = (
     "Europe/Kyiv",
     "Pacific/Apia",
     "America/St_Johns",
+    "Australia/Lord_Howe",
+    "America/Santiago",
     "Asia/Kathmandu",
     "Etc/GMT+12",
     "UTC",
@@ -84,7 +91,7 @@ class Moments:
 
     def midnight(self) -> int:
         """The start of a local day near the middle, of the workspace, UTC or some contact's zone."""
-        name = self.random.choice((self.zone, self.zone, "UTC", *CONTACT_ZONES[:6]))
+        name = self.random.choice((self.zone, self.zone, "UTC", *CONTACT_ZONES[:7]))
         zone = zone_of(name)
         assert zone is not None
         return start_of(self.date_near(), zone)

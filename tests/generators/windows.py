@@ -15,10 +15,14 @@ from core.query.ast import (
     InNext,
     Literal,
     MoreThanAgo,
+    OnDay,
     Operand,
     Period,
     Window,
     Zone,
+)
+from core.query.ast import (
+    Moments as ClockTimes,
 )
 from core.schema import Instant
 from tests.generators.moments import DURATIONS_US, Moments
@@ -61,7 +65,9 @@ def fixed_window(random: Random, moments: Moments, comparisons: Comparisons) -> 
 def date_window(random: Random, moments: Moments) -> Window:
     """A window of a value that is a date: whole days only."""
     days = [us for us in DURATIONS_US if us % DAY_US == 0]
-    match random.randrange(7):
+    match random.randrange(8):
+        case 7:
+            return OnDay(random.choice((0, 0, 1, -1, 7, -30)))
         case 0:
             return InLast(random.choice(days))
         case 1:
@@ -73,6 +79,33 @@ def date_window(random: Random, moments: Moments) -> Window:
         case 4:
             return _dates(random, moments, random.choice(tuple(Zone)))
     return _calendar(random, (0, -1, 1))
+
+
+def day_window(random: Random) -> InLast | InNext | OnDay:
+    """Where an anniversary lies: whole days around today."""
+    days = (1, 2, 7, 30, 90, 365, 366)
+    match random.randrange(3):
+        case 0:
+            return OnDay(random.choice((0, 0, 1, -1, 2, -2, 30)))
+        case 1:
+            return InLast(random.choice(days) * DAY_US)
+    return InNext(random.choice(days) * DAY_US)
+
+
+def has_own_zone(window: Window) -> bool:
+    """Whether the window says itself whose local time it means."""
+    return isinstance(window, Absolute | Calendar)
+
+
+def clock_times(random: Random, *, hours: bool = True) -> ClockTimes:
+    """Weekdays, or hours, or both; some wrap midnight, some end with the day."""
+    weekdays = tuple(sorted(random.sample(range(1, 8), random.randint(1, 5))))
+    zone = random.choice(tuple(Zone)) if hours else Zone.WORKSPACE
+    if not hours or random.random() < 0.4:
+        return ClockTimes(weekdays, None, zone)
+    start = random.choice((0, 0, 2 * 3600, 9000, 8 * 3600, 22 * 3600, 86_399))
+    until = random.choice([s for s in (0, 1, 3 * 3600, 9001, 20 * 3600, 86_400) if s != start])
+    return ClockTimes(weekdays if random.random() < 0.3 else (), (start, until), zone)
 
 
 def _between_ago(random: Random, durations_us: tuple[int, ...]) -> BetweenAgo:

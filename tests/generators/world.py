@@ -18,74 +18,31 @@ from core.events.facts import (
     FactBatch,
     ListChange,
     Merge,
+    ProductState,
 )
 from core.query.names import Names
 from core.schema import DecimalUnits, Instant, Kind, Location, Scalar, Value
 from tests.generators.moments import CONTACT_ZONES, Moments
-
-TEXTS = ("", "tea", "Tea", "TEA", "coffee", "tea set", "straße", "STRASSE", "Éclair", "éclair", "ﬀ", "\U0001f600", "+")
-INTEGERS = (0, 1, 2, 3, 5, 50, -1, 2**63 - 1, -(2**63))
-DECIMALS = (0, 1, 5_000, 10_000, 20_000, 499_999, 500_000, 500_001, 1_000_000, -15_000, 9 * 10**18)
-LISTS = ("staff", "asked to be left alone", "empty")
-
-ATTRIBUTES: Mapping[str, Kind] = {
-    "gender": Kind.TEXT,
-    "city": Kind.TEXT,
-    "time_zone": Kind.TEXT,
-    "visits": Kind.INTEGER,
-    "balance": Kind.DECIMAL,
-    "average_check": Kind.DECIMAL,
-    "vip": Kind.BOOLEAN,
-    "created": Kind.INSTANT,
-    "last_visit": Kind.INSTANT,
-    "birth_date": Kind.DATE,
-    "loyalty_tags": Kind.TEXT_LIST,
-    "children": Kind.OBJECT_LIST,
-    "location": Kind.LOCATION,
-}
-ELEMENTS: Mapping[str, Kind] = {"name": Kind.TEXT, "gender": Kind.TEXT, "age": Kind.INTEGER, "birth_date": Kind.DATE}
-ITEMS: Mapping[str, Kind] = {
-    "product_id": Kind.TEXT,
-    "category": Kind.TEXT,
-    "price": Kind.DECIMAL,
-    "quantity": Kind.INTEGER,
-    "gift": Kind.BOOLEAN,
-}
-_PRODUCT: Mapping[str, Kind] = {
-    "product_id": Kind.TEXT,
-    "category": Kind.TEXT,
-    "price": Kind.DECIMAL,
-    "quantity": Kind.INTEGER,
-    "found": Kind.BOOLEAN,
-    "tags": Kind.TEXT_LIST,
-    "seen_at": Kind.INSTANT,
-    "delivery_date": Kind.DATE,
-}
-_ORDER: Mapping[str, Kind] = {"total": Kind.DECIMAL, "store": Kind.TEXT, "rating": Kind.INTEGER}
-_MESSAGE: Mapping[str, Kind] = {"message_id": Kind.TEXT, "kind": Kind.TEXT, "channel": Kind.TEXT}
-MESSAGE_EVENTS = tuple(
-    f"message_{verb}" for verb in ("sent", "delivered", "opened", "clicked", "bounced", "unsubscribed", "complained")
+from tests.generators.vocabulary import (
+    ATTRIBUTE_WEIGHTS,
+    ATTRIBUTES,
+    BASES,
+    DECIMALS,
+    ELEMENTS,
+    EVENT_WEIGHTS,
+    EVENTS,
+    INTEGERS,
+    ITEM_EVENTS,
+    ITEMS,
+    LISTS,
+    MESSAGE_EVENTS,
+    PLACES,
+    SCENARIO_EVENTS,
+    SCENARIOS,
+    SETTING,
+    STATUSES,
+    TEXTS,
 )
-EVENTS: Mapping[str, Mapping[str, Kind]] = {
-    "product_viewed": _PRODUCT,
-    "product_list_viewed": {"category": Kind.TEXT},
-    "order_completed": _ORDER,
-    "order_cancelled": _ORDER,
-    "cart_updated": {**_PRODUCT, **_ORDER},
-    "app_opened": {},
-    "never_happened": {"category": Kind.TEXT},
-    **dict.fromkeys(MESSAGE_EVENTS, _MESSAGE),
-}
-_EVENT_TYPES = (
-    "product_viewed",
-    "order_completed",
-    "cart_updated",
-    "order_cancelled",
-    "product_list_viewed",
-    "app_opened",
-    *MESSAGE_EVENTS,
-)
-ITEM_EVENTS = ("order_completed", "order_cancelled", "cart_updated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +52,9 @@ class Happened:
     contact: int
     event: Event
 
+
+#: How much of what happens is the doing of machines.
+_MACHINES = {"message_opened": 0.4, "message_clicked": 0.4, "message_sent": 0.0, **dict.fromkeys(SCENARIO_EVENTS, 0.0)}
 
 #: One line of the log; `before_event` of a fact is set when the log is cut into batches.
 Logged = Happened | ContactFact
@@ -122,13 +82,8 @@ def names_of(world: World) -> Names:
         lists=frozenset(LISTS),
         elements={("children", name): kind for name, kind in ELEMENTS.items()},
         zone=world.zone,
+        setting=SETTING,
     )
-
-
-def params_of(names: tuple[str, ...]) -> dict[str, Kind]:
-    """The parameters that some event named (or of the prefix) has."""
-    types = [t for t in EVENTS if any(t == n or (n.endswith("*") and t.startswith(n[:-1])) for n in names)]
-    return {name: kind for t in types for name, kind in EVENTS[t].items()}
 
 
 def make_world(random: Random) -> World:
@@ -139,18 +94,19 @@ def make_world(random: Random) -> World:
 def batches(random: Random, log: tuple[Logged, ...], first_position: int = 1, *, cuts: bool = True) -> list[FactBatch]:
     """The log cut at random places: into single facts, into a few parts, or not at all (always so without `cuts`)."""
     if not cuts:
-        return [_batch(log, first_position)] if log else []
+        return [batch(log, first_position)] if log else []
     size = random.choice((1, 7, 40, 10_000))
     found: list[FactBatch] = []
     start = 0
     while start < len(log):
         end = min(len(log), start + random.randint(1, size))
-        found.append(_batch(log[start:end], first_position + len(found)))
+        found.append(batch(log[start:end], first_position + len(found)))
         start = end
     return found
 
 
-def _batch(log: tuple[Logged, ...], position: int) -> FactBatch:
+def batch(log: tuple[Logged, ...], position: int) -> FactBatch:
+    """The log as one entry."""
     builder = EventColumnsBuilder()
     contacts = []
     facts: list[ContactFact] = []
@@ -176,8 +132,13 @@ class _Maker:
         random = self.random
         for _ in range(random.randint(20, 60)):
             self.contact()
-        actions: tuple[Callable[[], None], ...] = (self.event, self.attribute, self.list_change, self.rarity)
-        for action in random.choices(actions, (70, 22, 6, 2), k=random.randint(200, 500)):
+        for text in TEXTS[:5]:
+            self.product(text)
+        actions: tuple[Callable[[], None], ...] = (
+            *(self.event, self.attribute, self.list_change, self.rarity),
+            lambda: self.product(random.choice(TEXTS[:6])),
+        )
+        for action in random.choices(actions, (66, 24, 5, 2, 3), k=random.randint(250, 600)):
             action()
         return World(tuple(self.log), self.moments)
 
@@ -186,6 +147,10 @@ class _Maker:
         self.next_contact += 1
         self.alive.append(number)
         self.state(number, known=self.random.random() < 0.75)
+        if self.random.random() < 0.6:
+            bases = tuple(b for b in BASES if self.random.random() < 0.7)
+            long_ago_us = self.moments.as_of_us - 10**15
+            self.log.append(AttributeWrite(number, "bases", bases, long_ago_us, False, 0))
 
     def state(self, number: int, known: bool) -> None:
         random = self.random
@@ -223,18 +188,36 @@ class _Maker:
 
     def attribute(self) -> None:
         random = self.random
-        name = random.choice(tuple(ATTRIBUTES))
+        name = random.choices(tuple(ATTRIBUTES), ATTRIBUTE_WEIGHTS)[0]
         value = None if random.random() < 0.15 else self.value(name)
         us = self.moments.instant()
         self.log.append(AttributeWrite(self.someone(), name, value, us, random.random() < 0.3, 0))
 
+    def product(self, product_id: str) -> None:
+        random = self.random
+        fields: dict[str, Scalar] = {}
+        if random.random() < 0.9:
+            if random.random() < 0.9:
+                fields["stock"] = random.choice((0, 0, 1, 1, 2, 3, 50))
+            if random.random() < 0.9:
+                fields["price"] = DecimalUnits(random.choice(DECIMALS[1:9]))
+            if random.random() < 0.5:
+                fields["sale_price"] = DecimalUnits(random.choice(DECIMALS[1:9]))
+        us = self.moments.instant() if random.random() < 0.7 else self.moments.as_of_us - 10**15
+        self.log.append(ProductState(product_id, fields, us, 0))
+
     def value(self, name: str) -> Value:
         random = self.random
-        if name == "time_zone":
-            return random.choice(CONTACT_ZONES)
+        match name:
+            case "time_zone":
+                return random.choice(CONTACT_ZONES)
+            case "status":
+                return random.choice(STATUSES)
+            case "bases":
+                return tuple(b for b in BASES if random.random() < 0.7)
         match ATTRIBUTES[name]:
             case Kind.LOCATION:
-                return Location(500_000_000, random.randrange(300_000_000))
+                return Location(*random.choice(PLACES))
             case Kind.TEXT_LIST:
                 return tuple(random.choices(TEXTS[:6], k=random.randrange(4)))
             case Kind.OBJECT_LIST:
@@ -264,7 +247,12 @@ class _Maker:
     def date(self) -> date:
         random = self.random
         near = self.moments.date_near()
-        return near if random.random() < 0.7 else near + timedelta(days=random.choice((1, -1, 2, -7, -365, -10_000)))
+        draw = random.random()
+        if draw < 0.15:
+            return date(random.choice((1996, 2000, 2024)), 2, 29)
+        if draw < 0.35:  # somebody's birthday
+            return near - timedelta(days=round(365.2425 * random.choice((1, 8, 18, 30))) + random.choice((-1, 0, 1)))
+        return near if draw < 0.75 else near + timedelta(days=random.choice((1, -1, 2, -7, -365, -10_000)))
 
     def fields(self, kinds: Mapping[str, Kind]) -> dict[str, Scalar]:
         """Some of the fields."""
@@ -277,25 +265,29 @@ class _Maker:
 
     def event(self) -> None:
         random = self.random
-        kind = random.choices(
-            _EVENT_TYPES,
-            (25, 12, 12, 4, 5, 6, 8, 4, 5, 4, 2, 1, 1),
-        )[0]
+        kind = random.choices(tuple(EVENT_WEIGHTS), tuple(EVENT_WEIGHTS.values()))[0]
         params: dict[str, Scalar | tuple[str, ...]] = dict(self.fields(EVENTS[kind]))
         if kind in MESSAGE_EVENTS:
-            params["message_id"] = f"m{random.randrange(4)}"
+            params.pop("message_id", None)
+            if random.random() < 0.96:
+                params["message_id"] = f"m{random.randrange(4)}"
             params["kind"] = random.choice(TEXTS[:4])
             params["channel"] = random.choice(("email", "sms"))
+        if kind == "message_sent" and "time_zone" in params:
+            params["time_zone"] = random.choice(CONTACT_ZONES)
+        if kind in SCENARIO_EVENTS:
+            params["scenario"] = random.choice(SCENARIOS)
         if "tags" in EVENTS[kind] and random.random() < 0.4:
             params["tags"] = tuple(random.choices(TEXTS[:6], k=random.randint(1, 3)))
         lines = random.randrange(4) if kind in ITEM_EVENTS else 0
         happened = Event(
-            id=f"e{random.choice((len(self.log), 10**6 - len(self.log)))}",
+            # Some ids stand twice, also in other types: then the order of the log decides.
+            id=f"e{random.choice((len(self.log), 10**6 - len(self.log), 7))}",
             type=kind,
             occurred_at_us=self.moments.instant(),
             received_at_us=self.moments.as_of_us + len(self.log),
             params=params,
             items=tuple(self.fields(ITEMS) for _ in range(lines)),
-            flags=MACHINE if random.random() < (0.3 if kind in MESSAGE_EVENTS else 0.05) else 0,
+            flags=MACHINE if random.random() < _MACHINES.get(kind, 0.05) else 0,
         )
         self.log.append(Happened(self.someone(), happened))

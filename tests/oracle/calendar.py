@@ -26,6 +26,30 @@ def local_date(us: int, zone: ZoneInfo) -> date:
     return (_EPOCH + timedelta(microseconds=us)).astimezone(zone).date()
 
 
+def today(us: int, zone: ZoneInfo) -> date:
+    """The latest local day that has started: the date on the wall, except in the hour that comes again after a clock
+    was set back over midnight."""
+    day = local_date(us, zone)
+    while start_of(day + timedelta(days=1), zone) <= us:
+        day += timedelta(days=1)
+    return day
+
+
+def on_the_clock(us: int, zone: ZoneInfo, moments: dict[str, Any]) -> bool:
+    """Whether the instant falls on the weekdays and hours.
+
+    "Time-of-day ranges are `[h1, h2)` and may wrap midnight."
+    """
+    local = (_EPOCH + timedelta(microseconds=us)).astimezone(zone)
+    if moments["weekdays"] and local.isoweekday() not in moments["weekdays"]:
+        return False
+    if moments["hours"] is None:
+        return True
+    start, until = moments["hours"]
+    second = local.hour * 3600 + local.minute * 60 + local.second
+    return bool(start <= second < until if start < until else second >= start or second < until)
+
+
 @cache
 def start_of(day: date, zone: ZoneInfo) -> int:
     """ "start(d) is the first instant whose local date is >= d": look at every second from long before."""

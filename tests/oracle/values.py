@@ -21,6 +21,8 @@ def key(value: Any) -> tuple[str, Any]:
         return ("text", value.encode())
     if isinstance(value, date):
         return ("date", value)
+    if isinstance(value, dict):
+        return ("object", sorted((name, key(v)) for name, v in value.items()))
     return value if isinstance(value, tuple) else ("list", [key(v) for v in value])
 
 

@@ -11,24 +11,25 @@ import numpy as np
 from core.index.index import Index
 from core.index.root import Root
 from core.index.snapshot import decode, encode
-from core.query.ast import Branch, Node, Rule
-from core.query.bind import bind
+from core.query.ast import Branch, Node, PopulationCondition, RfmInCell, RfmMoved, Rule
+from core.query.binding.bind import bind
 from core.query.execute import evaluate
-from core.query.format import format_rule
+from core.query.knowledge import NOTHING_KNOWN, Knowledge
 from core.query.names import BoundRule, Names
 from core.schema import Scalar
-from tests.generators.plain import plain_facts, plain_rule, plain_value
+from tests.generators.plain import plain_facts, plain_histories, plain_rule, plain_setting, plain_value
 from tests.generators.scene import Question, Scene
 from tests.generators.world import Logged, batches
 from tests.oracle import Oracle
+from tests.property.brief import brief
 
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """Node `node` of `rule`: who the oracle finds, and who the engine finds."""
+    """Node `node` of `rule` (None: the whole, its limit included): who the oracle finds, and who the engine finds."""
 
     rule: Rule
-    node: int
+    node: int | None
     expected: frozenset[int]
     got: frozenset[int]
 
@@ -46,10 +47,28 @@ def root_of(random: Random, log: tuple[Logged, ...]) -> Root:
     return index.root()
 
 
-def oracle_of(log: Iterable[Logged], names: Names) -> Oracle:
-    """The oracle over the same log and saved segments."""
+def oracle_of(log: Iterable[Logged], names: Names, knowledge: Knowledge = NOTHING_KNOWN) -> Oracle:
+    """The oracle over the same log, saved segments, setting and recorded memberships."""
     segments = {name: plain_rule(rule) for name, rule in names.segments.items()}
-    return Oracle(plain_facts(log), names.zone, segments)
+    histories = plain_histories(knowledge.histories)
+    return Oracle(plain_facts(log), names.zone, segments, plain_setting(names.setting), histories)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the oracle says: who is in each node, and who in the whole, after its limit. `scope`: who could be."""
+
+    nodes: Mapping[int, set[int]]
+    members: set[int]
+    scope: int
+
+
+def expect(oracle: Oracle, question: Question, parameters: Mapping[str, Scalar]) -> Expected:
+    """The oracle's answers."""
+    plain, values = plain_rule(question.rule), plain_value(parameters)
+    nodes = oracle.node_members(plain, question.as_of_us, values)
+    members = oracle.within_limit(plain, nodes[len(nodes) - 1], question.as_of_us, values)
+    return Expected(nodes, members, len(oracle.rows(plain, question.as_of_us, values)))
 
 
 def compare(
@@ -58,33 +77,47 @@ def compare(
     bound: BoundRule,
     question: Question,
     parameters: Mapping[str, Scalar],
+    *,
     candidates: frozenset[int] | None = None,
+    knowledge: Knowledge = NOTHING_KNOWN,
+    expected: Expected | None = None,
 ) -> Disagreement | None:
     """The first node on which the two differ, so that its children agree; None if they agree on all."""
     rule, as_of_us = question.rule, question.as_of_us
+    wanted = expected or expect(oracle, question, parameters)
     given = None if candidates is None else np.array(sorted(candidates), np.uint32)
-    evaluation = evaluate(bound, root, as_of_us, parameters, given)
-    wanted = oracle.node_members(plain_rule(rule), as_of_us, plain_value(parameters))
+    evaluation = evaluate(bound, root, as_of_us, parameters, given, knowledge=knowledge)
     assert len(evaluation.nodes) == len(rule.nodes)
     for node, members in enumerate(evaluation.nodes):
-        expected = frozenset(wanted[node] if candidates is None else wanted[node] & candidates)
+        right = frozenset(wanted.nodes[node] if candidates is None else wanted.nodes[node] & candidates)
         got = frozenset(members.numbers().tolist())
-        if got != expected:
-            return Disagreement(rule, node, expected, got)
-    assert evaluation.members == evaluation.nodes[-1]
+        if got != right:
+            return Disagreement(rule, node, right, got)
+    right = frozenset(wanted.members if candidates is None else wanted.members & candidates)
+    got = frozenset(evaluation.members.numbers().tolist())
+    if got != right:
+        return Disagreement(rule, None, right, got)
     counts = evaluation.counts(root)
     assert (counts.total, counts.known, counts.reachable) == oracle.counts(evaluation.members.numbers().tolist())
     return None
 
 
+def alone(bound: BoundRule) -> bool:
+    """Whether nobody decides about others: no statistics, no RFM, no limits."""
+    rules = [one.rule for one in (bound, *bound.segments.values())]
+    together = PopulationCondition | RfmInCell | RfmMoved
+    return not any(rule.limit is not None or isinstance(node, together) for rule in rules for node in rule.nodes)
+
+
 def explain(scene: Scene, found: Disagreement, question: Question, parameters: Mapping[str, Scalar]) -> str:
     """The disagreement in words, on the smallest log and rule that still show it."""
-    rule = subtree(found.rule, found.node)
+    rule = found.rule if found.node is None else subtree(found.rule, found.node)
     small = Question(rule, question.as_of_us)
     bound = bind(rule, scene.names)
 
     def differs(log: tuple[Logged, ...]) -> Disagreement | None:
-        return compare(root_of(Random(0), log), oracle_of(log, scene.names), bound, small, parameters)
+        oracle = oracle_of(log, scene.names, scene.knowledge)
+        return compare(root_of(Random(0), log), oracle, bound, small, parameters, knowledge=scene.knowledge)
 
     log = scene.world.log
     again = differs(log)
@@ -95,11 +128,10 @@ def explain(scene: Scene, found: Disagreement, question: Question, parameters: M
     return "\n".join(
         (
             f"seed {scene.seed}: engine and oracle differ at as_of {question.as_of_us} ({scene.world.zone})",
-            f"rule: {format_rule(question.rule)}",
-            f"node {found.node}: {format_rule(rule)}",
-            f"  as {rule}",
+            f"rule: {brief(question.rule)}",
+            f"node {found.node}: {brief(rule)}",
             f"parameters: {dict(parameters)}",
-            *(f"segment {name}: {format_rule(scene.names.segments[name])}" for name in bound.segments),
+            *(f"segment {name}: {brief(scene.names.segments[name])}" for name in bound.segments),
             f"missing: {sorted(shown.expected - shown.got)}, too many: {sorted(shown.got - shown.expected)}",
             *(("facts that are enough:", *map(str, log)) if again else ("not seen again on the node alone",)),
         )
@@ -107,7 +139,7 @@ def explain(scene: Scene, found: Disagreement, question: Question, parameters: M
 
 
 def subtree(rule: Rule, node: int) -> Rule:
-    """The rule that is only the node and what stands below it."""
+    """The rule that is only the node and what stands below it, without a limit."""
     wanted = [node]
     for number in range(node, -1, -1):
         here = rule.nodes[number]
@@ -120,7 +152,7 @@ def subtree(rule: Rule, node: int) -> Rule:
             return replace(here, children=tuple(order[child] for child in here.children))
         return here
 
-    return replace(rule, nodes=tuple(moved(rule.nodes[number]) for number in sorted(wanted)))
+    return replace(rule, nodes=tuple(moved(rule.nodes[number]) for number in sorted(wanted)), limit=None)
 
 
 def shrink(log: tuple[Logged, ...], fails: Callable[[tuple[Logged, ...]], bool]) -> tuple[Logged, ...]:

@@ -23,10 +23,10 @@ from core.events.facts import AttributeWrite, ContactFact, ContactState
 from core.index.index import Index
 from core.index.root import Root
 from core.index.snapshot import decode, encode
-from core.query.bind import bind
+from core.query.binding.bind import bind
 from core.query.execute import evaluate
-from core.query.format import format_rule
-from core.query.parse import parse
+from core.query.text.format import format_rule
+from core.query.text.parse import parse
 from core.schema import DecimalUnits, Instant, Scalar
 from core.segments.vocabulary import names_of
 from services.demo import journey

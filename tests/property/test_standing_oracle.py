@@ -14,8 +14,7 @@ import pytest
 
 from core.events.facts import AttributeWrite, ContactState, FactBatch, ListChange, Merge, ProductState
 from core.index.index import Index
-from core.query.bind import bind
-from core.query.format import format_rule
+from core.query.binding.bind import bind
 from core.segments.changes import BulkChange, Cause, Change, MembershipChange
 from core.segments.saved import Saved
 from core.segments.standing import Standing
@@ -23,15 +22,17 @@ from tests.generators.plain import plain_rule
 from tests.generators.scene import Scene, make_scene
 from tests.generators.world import Logged, batches
 from tests.oracle import Oracle
-from tests.property.agreement import oracle_of
+from tests.property.agreement import alone, oracle_of
+from tests.property.brief import brief
 
 SEEDS = range(10)
 
 
 def standing_rules(scene: Scene) -> list[Saved]:
-    """The scene's rules without parameters, as saved segments."""
+    """The scene's rules without parameters, as saved segments; those whose numbers are published now and then are not
+    comparable with the oracle at every instant (see test_standing_500.py)."""
     bound = [bind(question.rule, scene.names) for question in scene.questions]
-    return [Saved.make(f"s{number}", 1, one) for number, one in enumerate(bound) if not one.parameters]
+    return [Saved.make(f"s{number}", 1, one) for number, one in enumerate(bound) if not one.parameters and alone(one)]
 
 
 def timed(random: Random, scene: Scene, parts: list[FactBatch]) -> list[FactBatch]:
@@ -72,7 +73,7 @@ def check_now(standing: Standing, follower: Follower, scene: Scene, saved: list[
     published = standing.publish()
     for one in saved:
         wanted = expected(oracle, one, standing.clock_us)
-        what = f"seed {scene.seed}, {lines} facts, as of {standing.clock_us}: {format_rule(one.bound.rule)}"
+        what = f"seed {scene.seed}, {lines} facts, as of {standing.clock_us}: {brief(one.bound.rule)}"
         assert set(published.segments[one.name].members.numbers().tolist()) == wanted, what
         assert follower.members.get(one.name, set()) == wanted, f"records: {what}"
 
@@ -84,7 +85,7 @@ def check_time_records(changes: Iterable[Change], scene: Scene, saved: list[Save
         assert isinstance(change, MembershipChange)
         assert change.cause is Cause.TIME
         one = by_name[change.segment]
-        what = f"seed {scene.seed}: {change} of {format_rule(one.bound.rule)}"
+        what = f"seed {scene.seed}: {change} of {brief(one.bound.rule)}"
         assert (change.contact in expected(oracle, one, change.effective_at_us)) is change.entered, what
         assert (change.contact in expected(oracle, one, change.effective_at_us - 1)) is not change.entered, what
 

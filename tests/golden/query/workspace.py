@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from core.events.vocabulary import ATTRIBUTES, EVENTS, ITEM_PARAMS
 from core.query.names import Names
-from core.query.parse import parse
+from core.query.text.parse import parse
 from core.schema import Kind
 
 WORKSPACE = Names(
     attributes={
         **ATTRIBUTES,
+        "status": Kind.TEXT,
         "last_visit": Kind.INSTANT,
         "average_check": Kind.DECIMAL,
         "subscribed": Kind.BOOLEAN,
@@ -34,6 +35,7 @@ WORKSPACE = Names(
         ("pets", "kind"): Kind.TEXT,
     },
     segments={
+        "contacted this week": parse("received message this calendar week"),
         "VIP": parse('loyalty_status = "vip"'),
         "Section fans": parse("did product_viewed (section = :section) at least :times times in last 30 days"),
         "Rich": parse("sum(order_completed.total) > :limit"),

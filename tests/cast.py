@@ -1,4 +1,4 @@
-"""The five people of the README's examples, as facts. It is noon UTC on 1 November 2026, a Sunday, for all of them."""
+"""The five people of the README's examples, and one product, as facts. It is noon UTC on 1 November 2026, a Sunday."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from core.clock import DAY_US
 from core.events.columns import Event, EventColumnsBuilder
-from core.events.facts import AttributeWrite, ContactFact, ContactState, FactBatch, ListChange
+from core.events.facts import AttributeWrite, ContactFact, ContactState, FactBatch, ListChange, ProductState
 from core.schema import Scalar, Value, parse_decimal
 
 NOW_US = int(datetime(2026, 11, 1, 12, tzinfo=UTC).timestamp()) * 1_000_000
@@ -62,8 +62,10 @@ _EVENTS: tuple[tuple[str, str, float, Mapping[str, Scalar], tuple[Line, ...]], .
 
 
 def batch() -> FactBatch:
-    """Everything about the five, as one entry of unification's log. Dee is anonymous."""
-    facts: list[ContactFact] = []
+    """Everything about the five, as one entry of unification's log. Dee is anonymous. Since yesterday one stroller s1
+    is left, and it is cheaper than it was when it was viewed."""
+    stroller: Line = {"stock": 1, "price": parse_decimal("49.90")}
+    facts: list[ContactFact] = [ProductState("s1", stroller, NOW_US - DAY_US, 0)]
     for number, person in enumerate(PEOPLE):
         known = bool(_ATTRIBUTES[person])
         facts.append(ContactState(number, person, known, 1 if "email" in _ATTRIBUTES[person] else 0, 0, 0))

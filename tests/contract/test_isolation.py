@@ -16,7 +16,7 @@ from cdp.facts.v1.facts_pb2 import Identifier
 from cdp.ingest.v1 import ingest_pb2
 from cdp.profile.v1 import profile_pb2
 from cdp.scenario.v1 import scenario_pb2
-from cdp.segment.v1 import segment_pb2
+from cdp.segment.v1 import analytics_pb2, segment_pb2
 from cdp.workspace.v1 import workspace_pb2
 from core.delivery.links import OPEN_INDEX, sign
 from services.runtime.caller import Scope
@@ -54,8 +54,8 @@ def who(value: str) -> Identifier:
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
-    """What the other workspace has: a segment, a scenario, a template and a message "theirs", a run, a key, and
-    more people than ours."""
+    """What the other workspace has: a segment, an RFM model, a scenario, a template and a message "theirs", a run, a
+    key, and more people than ours."""
 
     contact: int
     key: str
@@ -96,6 +96,8 @@ async def furnished(fire: Range, other: Metadata) -> Theirs:
         return answers[-1]
 
     await ok(of(segment_pb2.SaveSegmentRequest, name="theirs", rule={"text": "everyone"}))
+    model = {"name": "theirs", "events": {"names": ["message_opened"]}, "cells": [{"name": "theirs"}]}
+    await ok(of(analytics_pb2.SaveRfmModelRequest, model=model))
     first = {"type": "secret", "identifiers": [who("they-0")], "message_id": "0-0"}
     await ok(of(ingest_pb2.TrackRequest, event=first))
     await ok(of(segment_pb2.ConvertRuleRequest, rule={"text": "did secret"}))
@@ -148,6 +150,25 @@ def pairs(theirs: Theirs) -> Mapping[str, tuple[Message, Message]]:
     everyone = {"text": "everyone"}
     contact = theirs.contact
     found |= {
+        "histogram": (
+            analytics_pb2.HistogramRequest(name="theirs", attribute="email"),
+            analytics_pb2.HistogramRequest(name="nobody", attribute="email"),
+        ),
+        "overlap": (
+            analytics_pb2.OverlapRequest(names=["ours", "theirs"]),
+            analytics_pb2.OverlapRequest(names=["ours", "nobody"]),
+        ),
+        "model": (
+            analytics_pb2.RfmMatrixRequest(model="theirs"), analytics_pb2.RfmMatrixRequest(model="nobody"),
+        ),
+        "cell of a model": (
+            of(segment_pb2.EvaluateRequest, rule={"text": 'rfm theirs in cell "other"'}),
+            of(segment_pb2.EvaluateRequest, rule={"text": 'rfm nobody in cell "other"'}),
+        ),
+        "events of a cohort": (
+            of(analytics_pb2.CohortMatrixRequest, cohort={"names": ["secret"]}),
+            of(analytics_pb2.CohortMatrixRequest, cohort={"names": ["nobody"]}),
+        ),
         "watch": (segment_pb2.WatchRequest(segment="theirs"), segment_pb2.WatchRequest(segment="nobody")),
         "reference": (
             of(segment_pb2.ConvertRuleRequest, rule={"text": 'in segment "theirs"'}),
@@ -240,7 +261,7 @@ async def test_a_foreign_id_is_one_that_is_not_there(two: Two) -> None:
 async def test_lists_hold_our_own_only(two: Two) -> None:
     fire = two.fire
     for request in (
-        segment_pb2.ListSegmentsRequest(), segment_pb2.ListAuditRecordsRequest(),
+        segment_pb2.ListSegmentsRequest(), segment_pb2.ListAuditRecordsRequest(), analytics_pb2.ListRfmModelsRequest(),
         scenario_pb2.ListScenariosRequest(), scenario_pb2.ListRunsRequest(), scenario_pb2.ListAuditRecordsRequest(),
         channel_pb2.ListTemplatesRequest(), channel_pb2.ListMessagesRequest(), channel_pb2.ListAuditRecordsRequest(),
         workspace_pb2.ListAuditRecordsRequest(), workspace_pb2.ListKeysRequest(), workspace_pb2.GetWorkspaceRequest(),

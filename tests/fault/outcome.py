@@ -11,9 +11,9 @@ from cdp.channel.v1 import channel_pb2
 from cdp.scenario.v1 import scenario_pb2
 from cdp.segment.v1 import segment_pb2
 from core.index.digest import digest
-from core.query.bind import bind
+from core.query.binding.bind import bind
 from core.query.execute import evaluate
-from core.query.parse import parse
+from core.query.text.parse import parse
 from core.segments.vocabulary import names_of
 from services.demo.client import CALL_S, again
 from services.demo.journey import END_US, ZONE

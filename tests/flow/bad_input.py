@@ -25,7 +25,7 @@ from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2
 from cdp.profile.v1 import profile_pb2
 from cdp.scenario.v1 import scenario_pb2
-from cdp.segment.v1 import segment_pb2
+from cdp.segment.v1 import analytics_pb2, segment_pb2
 from cdp.workspace.v1 import workspace_pb2
 from core.clock import ManualClock
 from services.runtime.errors import from_rpc
@@ -33,7 +33,7 @@ from services.runtime.roles import Role
 from tests.flow.platform import Platform, eventually
 
 START_US = int(datetime(2026, 11, 2, 10, tzinfo=UTC).timestamp()) * 1_000_000
-FILES = (ingest_pb2, profile_pb2, segment_pb2, scenario_pb2, channel_pb2, workspace_pb2)
+FILES = (ingest_pb2, profile_pb2, segment_pb2, analytics_pb2, scenario_pb2, channel_pb2, workspace_pb2)
 #: What a refusal may look like: the caller is told what is wrong with the call, never that something broke.
 REFUSALS = frozenset(
     (

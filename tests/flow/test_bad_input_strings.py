@@ -18,7 +18,7 @@ from cdp.facts.v1.facts_pb2 import Identifier, Value
 from cdp.ingest.v1 import ingest_pb2
 from cdp.profile.v1 import profile_pb2
 from cdp.scenario.v1 import scenario_pb2
-from cdp.segment.v1 import segment_pb2
+from cdp.segment.v1 import analytics_pb2, segment_pb2
 from cdp.workspace.v1 import workspace_pb2
 from tests.flow.bad_input import REFUSALS, RPCS, Range, Rpc, of, under_fire
 from tests.flow.platform import eventually
@@ -52,6 +52,7 @@ _ALL_STRINGS_DEPTH = 3
 
 ANN = [Identifier(kind="external_id", value="ann")]
 EVERYONE = segment_pb2.RuleSource(text="everyone")
+ORDERS = {"names": ["order_completed"]}
 WAIT = {"id": "w", "wait": {"duration_us": 1}}
 SCENARIO = {"trigger": {"event": {"type": "good_deed"}}, "blocks": [WAIT]}
 #: Requests that succeed; each hostile field is put into them. Other requests start empty.
@@ -68,6 +69,12 @@ BASES: tuple[Message, ...] = (
     segment_pb2.MembersRequest(name="All"),
     segment_pb2.ListMembersRequest(name="All"),
     segment_pb2.IsMemberRequest(name="All"),
+    of(analytics_pb2.SaveRfmModelRequest, model={"name": "made", "events": ORDERS, "cells": [{"name": "some"}]}),
+    analytics_pb2.RfmMatrixRequest(model="purchases"),
+    of(analytics_pb2.CohortMatrixRequest, cohort=ORDERS, periods=2),
+    analytics_pb2.OverlapRequest(names=["All", "All"]),
+    analytics_pb2.HistogramRequest(name="All", attribute="gender"),
+    analytics_pb2.HistogramRequest(name="All", measure_text="number of order_completed"),
     of(scenario_pb2.SaveScenarioRequest, name="made", scenario=SCENARIO),
     of(channel_pb2.SaveTemplateRequest, name="made", template={"channel": "email", "subject": "s", "body_text": "t"}),
     # A workspace opens workers: only refused ones are asked for here.

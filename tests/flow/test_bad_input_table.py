@@ -47,6 +47,8 @@ def test_hostile_strings_reach_every_text_of_every_method() -> None:
     reached = {name for name, rpc in RPCS.items() if any(True for _ in variants(rpc.request.DESCRIPTOR))}
     assert RPCS.keys() - reached == {
         "cdp.channel.v1.ChannelService/GetSettings",
+        "cdp.segment.v1.AnalyticsService/ListRfmModels",
+        "cdp.segment.v1.AnalyticsService/ListTemplates",
         "cdp.workspace.v1.WorkspaceService/GetWorkspace",
         "cdp.workspace.v1.WorkspaceService/ListWorkspaces",
         "cdp.workspace.v1.KeyService/ListKeys",

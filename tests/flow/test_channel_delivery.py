@@ -69,7 +69,7 @@ async def test_a_cart_mail_arrives_whole(world: World) -> None:
     assert told.event.identifiers[0] == facts_pb2.Identifier(kind="contact_key", value="key-1")
     assert {name: value.text for name, value in told.event.params.items()} == {
         **{"message_id": "m1", "channel": "email", "kind": "trigger", "template": "cart"},
-        **{"scenario": "n3", "run_id": "r1", "step": "s1"},
+        **{"scenario": "n3", "run_id": "r1", "step": "s1", "time_zone": "America/New_York"},
     }
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from core.index.index import Index
-from core.query.bind import bind
+from core.query.binding.bind import bind
 from core.query.execute import evaluate
-from core.query.format import format_rule
-from core.query.parse import parse
+from core.query.text.format import format_rule
+from core.query.text.parse import parse
 from core.segments.vocabulary import names_of
 from tests.cast import NOW_US, PEOPLE, ZONE, batch
 

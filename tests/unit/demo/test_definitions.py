@@ -4,7 +4,7 @@ import pytest
 
 from core.clock import DAY_US, HOUR_US
 from core.query.ast import SegmentReference
-from core.query.parse import parse
+from core.query.text.parse import parse
 from core.scenario.ready import abandoned_cart as ready_cart
 from core.scenario.validate import plan_of
 from services.channel.channel_settings import check_settings, settings_from_proto

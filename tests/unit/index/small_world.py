@@ -9,13 +9,25 @@ from typing import Any
 import numpy as np
 
 from core.events.columns import Event, EventColumns, EventColumnsBuilder
-from core.events.facts import AttributeWrite, ContactFact, ContactState, Erasure, ListChange, Merge
+from core.events.facts import AttributeWrite, ContactFact, ContactState, Erasure, ListChange, Merge, ProductState
 from core.index.index import Index
 from core.index.root import Root
-from core.query.ast import AttributeOperand, Literal, Node, Operand, Parameter, Rule, Scope
+from core.query.ast import (
+    AttributeAtEvent,
+    AttributeOperand,
+    Literal,
+    Node,
+    Operand,
+    Parameter,
+    Rule,
+    Scope,
+    StepOperand,
+)
 from core.query.execute import evaluate
 from core.query.names import BoundRule
 from core.schema import DecimalUnits, Kind, Scalar
+
+_OPERANDS = (Literal, Parameter, AttributeOperand, AttributeAtEvent, StepOperand)
 
 
 class SmallWorld:
@@ -46,6 +58,11 @@ class SmallWorld:
 
     def attribute(self, contact: int, name: str, value: Any, at_us: int = 0) -> SmallWorld:
         self.log.append(AttributeWrite(contact, name, value, at_us, False, 0))
+        return self
+
+    def product(self, product_id: str, at_us: int = 0, **fields: Scalar) -> SmallWorld:
+        """From `at_us` on the product has these fields; none delete it."""
+        self.log.append(ProductState(product_id, fields, at_us, 0))
         return self
 
     def on_list(self, contact: int, name: str, member: bool, at_us: int = 0) -> SmallWorld:
@@ -121,4 +138,4 @@ def units(text: str) -> DecimalUnits:
 
 
 def operands(*values: Scalar | Operand) -> tuple[Operand, ...]:
-    return tuple(v if isinstance(v, Literal | Parameter | AttributeOperand) else Literal(v) for v in values)
+    return tuple(v if isinstance(v, _OPERANDS) else Literal(v) for v in values)

@@ -2,54 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.oracle import Oracle
 from tests.oracle.calendar import period_days, start_of, zone_of
 from tests.oracle.values import holds
-
-Plain = dict[str, Any]
-
-HOUR_US = 3_600_000_000
-DAY_US = 24 * HOUR_US
-#: Noon of 15 June 2026 in Kyiv.
-NOW = 1_781_514_000_000_000
-
-
-def us(text: str) -> int:
-    return (datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
-def person(number: int, known: bool = True, since: int = 0) -> Plain:
-    return {"fact": "contact", "contact": number, "known": known, "reachable": 1, "occurred_at": since}
-
-
-def event(contact: int, at: int, kind: str = "viewed", items: list[Plain] | None = None, **params: Any) -> Plain:
-    fact = {"fact": "event", "contact": contact, "id": f"{contact}-{at}", "type": kind, "occurred_at": at}
-    return {**fact, "params": params, "items": items or [], "machine": False}
-
-
-def attribute(contact: int, name: str, value: Any, at: int = 0) -> Plain:
-    return {"fact": "attribute", "contact": contact, "name": name, "value": value, "occurred_at": at}
-
-
-def compare(name: str, op: str, *values: Any, window: Plain | None = None) -> Plain:
-    operands = [{"value": value} for value in values]
-    rest = {"ignoring_case": False, "relation": "", "window": window}
-    return {"is": "compare", "name": name, "op": op, "operands": operands, **rest}
-
-
-def did(op: str, count: int, window: Plain | None = None, test: Plain | None = None, **more: Any) -> Plain:
-    selection = {"names": more.pop("names", ["viewed"]), "filter": test, "window": window}
-    return {"is": "count", **selection, "op": op, "operands": [{"value": count}], "same": None, **more}
-
-
-def ask(facts: list[Plain], root: Plain, scope: str = "known", as_of: int = NOW) -> set[int]:
-    return Oracle(facts, "Europe/Kyiv").members({"scope": scope, "root": root}, as_of)
+from tests.unit.oracle.saying import (
+    DAY_US,
+    HOUR_US,
+    NOW,
+    Plain,
+    ask,
+    attribute,
+    compare,
+    did,
+    event,
+    events,
+    items,
+    person,
+    us,
+)
 
 
 def test_an_event_exactly_as_old_as_the_window_has_left() -> None:
@@ -82,10 +57,10 @@ def test_a_negative_form_holds_for_the_missing_and_a_positive_does_not() -> None
 def test_an_element_binds_all_parts_and_counts_count_events() -> None:
     lines = [{"category": "coffee", "quantity": 1}, {"category": "tea", "quantity": 2}]
     facts = [person(1), event(1, 1, items=lines), person(2), event(2, 1, items=[{"category": "coffee", "quantity": 2}])]
-    both = [compare("category", "=", "coffee"), compare("quantity", ">=", 2)]
-    assert ask(facts, did("=", 1, test={"is": "any", "name": "items", "filter": {"is": "and", "of": both}})) == {2}
-    any_line = {"is": "any", "name": "items", "filter": compare("quantity", ">=", 1)}
-    assert ask(facts, did("=", 1, test=any_line)) == {1, 2}
+    both = {"is": "and", "of": [compare("category", "=", "coffee"), compare("quantity", ">=", 2)]}
+    assert ask(facts, did("=", 1, test=items(both))) == {2}
+    assert ask(facts, did("=", 1, test=items(compare("quantity", ">=", 1)))) == {1, 2}
+    assert ask(facts, did("=", 1, test=items(compare("quantity", ">=", 2), every=True))) == {2}
 
 
 def test_for_the_same_wants_one_value() -> None:
@@ -108,8 +83,8 @@ def test_aggregates_are_exact() -> None:
     facts = [person(1), *(event(1, i, price=p) for i, p in enumerate(cents)), event(1, 9), person(2)]
 
     def aggregate(function: str, op: str, *values: Any) -> set[int]:
-        condition = {"is": "aggregate", "function": function, "path": "price", "names": ["viewed"], "filter": None}
-        return ask(facts, {**condition, "window": None, "op": op, "operands": [{"value": v} for v in values]})
+        condition = {"is": "aggregate", "function": function, "path": "price", "events": events()}
+        return ask(facts, {**condition, "op": op, "operands": [{"value": v} for v in values]})
 
     assert aggregate("sum", "=", Decimal("0.0003")) == {1}
     assert aggregate("sum", "=", 0) == {2}
@@ -125,7 +100,8 @@ def test_messages_are_distinct_human_and_received_or_sent() -> None:
     facts += [{**event(2, 3, "message_opened", message_id="m"), "machine": True}]
 
     def messages(verb: str, op: str, count: int) -> set[int]:
-        condition = {"is": "messages", "verb": verb, "filter": None, "window": None}
+        condition: Plain = {"is": "messages", "verb": verb, "filter": None, "window": None, "sent": None}
+        condition["with_machines"] = False
         return ask(facts, {**condition, "op": op, "operands": [{"value": count}]})
 
     assert messages("received", "=", 1) == {1}

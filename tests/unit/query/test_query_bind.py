@@ -24,8 +24,8 @@ from core.query.ast import (
     Rule,
     SegmentReference,
 )
-from core.query.bind import bind
-from core.query.parse import parse
+from core.query.binding.bind import bind
+from core.query.text.parse import parse
 from core.schema import DecimalUnits, Instant, Kind
 from tests.golden.query.workspace import WORKSPACE
 

@@ -8,11 +8,13 @@ import pytest
 
 from core.clock import DAY_US, HOUR_US
 from core.query.ast import Zone
-from core.query.bind import bind
-from core.query.edges import Edges, edges
-from core.query.parse import parse
+from core.query.binding.bind import bind
+from core.query.edges import SCENARIO_EVENTS, Edges, edges
+from core.query.text.parse import parse
 from core.query.touches import Touches, touches
 from tests.golden.query.workspace import WORKSPACE
+
+NOW_BIRTH_DATE = {"birth_date": frozenset((0,))}
 
 
 def edges_of(text: str) -> Edges:
@@ -48,17 +50,17 @@ def test_an_event_is_due_when_it_enters_and_leaves_its_window(window: str, offse
     ],
 )
 def test_an_instant_is_due_around_its_value(window: str, offsets: set[int]) -> None:
-    written = frozenset(("last_visit",))
-    assert edges_of(f"last_visit {window}") == Edges({}, {"last_visit": frozenset(offsets)}, written)
+    found = edges_of(f"last_visit {window}")
+    assert found == Edges({}, {"last_visit": frozenset(offsets)}, {"last_visit": frozenset((0,))})
 
 
 def test_dates_and_calendar_periods_are_due_at_midnight() -> None:
-    birth_date = frozenset(("birth_date",))
-    assert edges_of("birth_date in next 7 days") == Edges({}, {}, birth_date, frozenset((Zone.WORKSPACE,)))
-    assert edges_of("birth_date from 2026-01-01") == Edges({}, {}, birth_date)
+    midnights = edges_of("birth_date in next 7 days")
+    assert midnights == Edges(attribute_writes=NOW_BIRTH_DATE, local_days=frozenset((Zone.WORKSPACE,)))
+    assert edges_of("birth_date from 2026-01-01") == Edges(attribute_writes=NOW_BIRTH_DATE)
     found = edges_of("did app_opened this calendar week in contact's zone and did app_opened last calendar day in UTC")
     assert found.local_days == {Zone.CONTACT, Zone.UTC}
-    assert found.attribute_writes == {"time_zone"}
+    assert found.attribute_writes == {"time_zone": {0}}
     assert edges_of("did delivery_planned (planned_on in last 3 days)").local_days == {Zone.WORKSPACE}
 
 
@@ -72,8 +74,49 @@ def test_messages_prefixes_and_references_are_followed() -> None:
     nested = edges_of('in segment "Section fans"')
     assert nested.events == {"product_viewed": {0, 30 * DAY_US}}
     assert edges_of("did app_opened and did product_viewed (price > attribute average_check)").attribute_writes == {
-        "average_check"
+        "average_check": {0}
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "events"),
+    [
+        ("first time did app_opened in last 3 days", {"app_opened": {0, 3 * DAY_US}}),
+        ("stopped app_opened: did in 5 days before, not in last 2 days", {"app_opened": {0, 2 * DAY_US, 7 * DAY_US}}),
+        (
+            "restarted app_opened: did in last 2 days, not in 5 days before, but earlier",
+            {"app_opened": {0, 2 * DAY_US, 7 * DAY_US}},
+        ),
+        ("app_opened rising by 50 % over last 2 days", {"app_opened": {0, 2 * DAY_US, 4 * DAY_US}}),
+        (
+            "sequence in last 3 days: app_opened then product_viewed within 1 hour "
+            "then not order_completed within 2 hours",
+            {"app_opened": {0, 3 * DAY_US}, "product_viewed": {0, 2 * HOUR_US}, "order_completed": {0}},
+        ),
+        (
+            "did app_opened since last product_viewed",
+            {"app_opened": {0}, "product_viewed": {0}},
+        ),
+        ('rfm purchases moved to "at risk" in last 3 days', {"order_completed": {0, 3 * DAY_US}}),
+        ("cohort of first app_opened more than 2 days ago", {"app_opened": {0, 2 * DAY_US}}),
+        ('was in scenario "x" in last 2 days', {event: {0, 2 * DAY_US, 2 * DAY_US - 1} for event in SCENARIO_EVENTS}),
+    ],
+)
+def test_every_condition_names_its_events_and_when_they_matter(text: str, events: dict[str, set[int]]) -> None:
+    assert edges_of(text).events == events
+
+
+def test_states_groups_and_existence_are_due_by_their_own_instants() -> None:
+    been = edges_of('gender has been "x" for at least 3 days')
+    assert been.attribute_writes == {"gender": {0, 3 * DAY_US}}
+    assert edges_of("gender changed in last 2 days").attribute_writes == {"gender": {0, 2 * DAY_US}}
+    assert edges_of('was in list "guests" in last 1 day').lists == {"guests": {0, DAY_US, DAY_US - 1}}
+    assert edges_of('has been in segment "VIP" for at least 1 day').histories == {"VIP": {0, DAY_US}}
+    assert edges_of("cohort of contacts added more than 2 days ago").existence == {2 * DAY_US}
+    assert edges_of("birth_date has anniversary today in contact's zone").local_days == {Zone.CONTACT}
+    assert edges_of("did app_opened regularly: in at least 1 of last 2 calendar weeks").local_days == {Zone.WORKSPACE}
+    assert edges_of("did product_viewed on a product now in stock").products
+    assert edges_of("age > 3\nlimit 5").together
 
 
 def test_touches_name_every_fact_that_matters() -> None:

@@ -59,6 +59,16 @@ BAD: dict[str, tuple[Definition, str, str]] = {
         "trigger.event.filter",
         "contact's zone",
     ),
+    "filter of moments": (
+        scenario(END, trigger=EventTrigger("a", "x = 1 and not at_ on monday")),
+        "trigger.event.filter",
+        "line 1, column 15: a trigger cannot ask this",
+    ),
+    "filter of all lines": (
+        scenario(END, trigger=EventTrigger("a", "every item (x = 1)")),
+        "trigger.event.filter",
+        "a trigger cannot ask this",
+    ),
     "filter value": (scenario(END, trigger=EventTrigger("a", "x = :y")), "trigger.event.filter", '":y"'),
     "segment": (scenario(END, trigger=SegmentTrigger("")), "trigger.segment.segment", "printable"),
     "segment value": (

@@ -28,10 +28,10 @@ from core.events.columns import Event, EventColumnsBuilder
 from core.events.facts import ContactFact, ContactState
 from core.events.vocabulary import ATTRIBUTES, COMMON_PARAMS, EVENTS, ITEM_PARAMS
 from core.index.index import Index
-from core.query.bind import bind
+from core.query.binding.bind import bind
 from core.query.execute import evaluate
 from core.query.names import BoundRule, Names
-from core.query.parse import parse
+from core.query.text.parse import parse
 from core.scenario.definition import Definition
 from core.scenario.run import Run
 from core.schema import Scalar

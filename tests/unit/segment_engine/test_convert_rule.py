@@ -8,8 +8,8 @@ from cdp.facts.v1 import facts_pb2
 from cdp.segment.v1 import rule_pb2 as pb
 from core.errors import CdpError
 from core.query import ast
-from core.query.format import format_rule
-from core.query.parse import parse
+from core.query.text.format import format_rule
+from core.query.text.parse import parse
 from services.segment_engine.convert_rule import rule_from_proto, rule_to_proto
 from tests.generators.scene import make_scene
 
@@ -42,6 +42,10 @@ def leaf(name: str = "gender") -> pb.Node:
     return pb.Node(attribute=pb.AttributeCondition(comparison=comparison))
 
 
+def of_no_product() -> pb.EventSelection:
+    return pb.EventSelection(names=["a"], products=[pb.ProductCondition()])
+
+
 def test_a_program_s_tree_reads_as_text() -> None:
     tree = pb.Rule(nodes=[leaf(), pb.Node(branch=pb.Branch(op=pb.OP_NOT, children=[0]))])
     assert format_rule(rule_from_proto(tree)) == format_rule(parse('not gender = "female"'))
@@ -59,6 +63,15 @@ def test_a_program_s_tree_reads_as_text() -> None:
         ([leaf(), pb.Node(branch=pb.Branch(op=pb.Op.ValueType(99), children=[0]))], "op 99"),
         ([leaf(), leaf(), pb.Node(branch=pb.Branch(op=pb.OP_NOT, children=[0, 1]))], "cannot join 2"),
         ([pb.Node(event_count=pb.EventCount(compare=pb.COMPARE_EQ))], "names no event"),
+        ([pb.Node(first_time=pb.FirstTime(events=pb.EventSelection(names=["a"])))], "a window is missing"),
+        ([pb.Node(in_cohort=pb.InCohort())], "a window is missing"),
+        ([pb.Node(population=pb.PopulationCondition())], "measure of the tree is empty"),
+        ([pb.Node(was_in=pb.WasIn(name="x"))], "group is missing"),
+        ([pb.Node(was_in=pb.WasIn(name="x", group=pb.Group.ValueType(9)))], "group 9"),
+        ([pb.Node(sequence=pb.Sequence(steps=[pb.Step(events=pb.EventSelection(names=["a"]))]))], "a sequence has 2"),
+        ([pb.Node(has_been=pb.HasBeen(duration_us=1))], "compare is missing"),
+        ([pb.Node(random_bucket=pb.RandomBucket(low=1, high=10_000, salt="x"))], "random buckets lie from 0"),
+        ([pb.Node(first_time=pb.FirstTime(events=of_no_product(), window=pb.Window(in_last_us=10**6)))], "product"),
         (
             [
                 pb.Node(

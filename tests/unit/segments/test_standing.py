@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from core.index.index import Index
-from core.query.bind import bind
-from core.query.parse import parse
+from core.query.binding.bind import bind
+from core.query.execute import evaluate
+from core.query.text.parse import parse
 from core.segments.changes import BulkChange
 from core.segments.saved import Saved
 from core.segments.standing import Standing
@@ -44,3 +45,18 @@ def test_removing_changes_those_that_refer_to_it() -> None:
         ("old", 0, 4),
         ("user", 0, 2),
     ]
+
+
+def test_facts_that_came_while_nothing_was_saved_count_for_what_is_saved_again() -> None:
+    standing = Standing(Index(), ZONE, NOW_US - 1)
+    names = names_of(Index().root(), {}, ZONE)
+    saved = Saved.make("viewed", 1, bind(parse("did not product_viewed and did not order_completed"), names))
+    standing.save(saved, (), NOW_US - 1)
+    standing.remove("viewed", 1, (), NOW_US - 1)
+    full = batch()
+    standing.apply(full)
+    standing.save(saved, (), NOW_US)
+    again = replace(full, position=2, recorded_at_us=NOW_US + 1, facts=())
+    standing.apply(again)
+    expected = evaluate(saved.bound, standing.publish().root, NOW_US + 1, {}).members
+    assert standing.members("viewed") == expected

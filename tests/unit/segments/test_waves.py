@@ -9,7 +9,7 @@ import numpy as np
 from core.events.columns import IMPORTED, Event, EventColumns, EventColumnsBuilder
 from core.events.facts import EVENT_ITEM, AttributeWrite, ContactState, Merge, ProductState
 from core.segments.changes import Cause
-from core.segments.waves import Wave, waves
+from core.segments.waves import EventWave, Wave, waves
 
 
 def columns(*rows: tuple[int, str, int]) -> EventColumns:
@@ -19,14 +19,15 @@ def columns(*rows: tuple[int, str, int]) -> EventColumns:
     return replace(builder.build(), contacts=np.array([contact for contact, _, _ in rows], np.uint32))
 
 
-def shape(found: list[Wave]) -> list[tuple[list[int], list[int]]]:
+def shape(found: list[Wave | EventWave]) -> list[tuple[list[int], list[int]]]:
     return [(wave.event_rows, sorted(wave.steps)) for wave in found]
 
 
 def test_events_of_one_contact_stand_in_waves_of_their_own() -> None:
-    found = list(waves(columns((1, "a", 0), (2, "a", 0), (1, "b", 0), (1, "c", 0)), ()))
+    logged = columns((1, "a", 0), (2, "a", 0), (1, "b", 0), (1, "c", 0))
+    found = list(waves(logged, ()))
     assert shape(found) == [([0, 1], [1, 2]), ([2], [1]), ([3], [1])]
-    assert [wave.steps[1].witness for wave in found] == ["e0", "e2", "e3"]
+    assert [logged.ids[wave.steps[1].witness] for wave in found] == ["e0", "e2", "e3"]
 
 
 def test_an_event_that_makes_its_contact_is_one_step() -> None:
@@ -106,10 +107,10 @@ def test_the_catalogue_stands_between_what_was_before_and_after() -> None:
     assert found[1].facts == [product]
 
 
-def test_a_feed_of_products_is_one_wave() -> None:
+def test_each_product_of_a_feed_is_a_step() -> None:
     feed = tuple(ProductState(f"p{number}", {"stock": 1}, 5, 1) for number in range(5))
     found = list(waves(columns((1, "a", 0), (1, "a", 0)), feed))
-    assert [(len(wave.facts), wave.event_rows) for wave in found] == [(0, [0]), (5, []), (0, [1])]
+    assert [(len(wave.facts), wave.event_rows) for wave in found] == [(0, [0]), *[(1, [])] * 5, (0, [1])]
 
 
 def test_an_empty_entry_has_no_wave() -> None:

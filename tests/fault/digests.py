@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from cdp.profile.v1 import profile_pb2
-from core.events.facts import ContactState, FactBatch, Merge
+from core.events.facts import ContactFact, ContactState, FactBatch, Merge, ProductState
 from core.index.contact_set import ContactSet
 from core.index.digest import digest
 from core.index.index import Index
@@ -77,12 +77,16 @@ class LogCopy:
             events = batch.events
             if of is not None:
                 events = events.take(np.flatnonzero([event_id in of for event_id in events.ids]))
-            facts = [
-                replace(fact, key=names[fact.contact]) if names and isinstance(fact, ContactState) else fact
-                for fact in batch.facts
-            ]
+            facts = batch.facts if names is None else [_comparable(fact, names) for fact in batch.facts]
             index.apply(events, facts, batch.position)
         return index.root()
+
+
+def _comparable(fact: ContactFact, names: Mapping[int, str]) -> ContactFact:
+    """The fact as it is in every run: contacts by name; products, which are dated by their reception, without date."""
+    if isinstance(fact, ContactState):
+        return replace(fact, key=names[fact.contact])
+    return replace(fact, occurred_at_us=0) if isinstance(fact, ProductState) else fact
 
 
 @dataclass(frozen=True, slots=True)

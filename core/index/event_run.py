@@ -113,10 +113,6 @@ class EventRun:
             return np.arange(inside[0], inside[-1]), parents
         return expand_ranges(offsets[rows].astype(np.int64), offsets[rows + 1].astype(np.int64))
 
-    def of_contacts(self, contacts: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where the rows of each of `contacts` start and stop in `contact_rows()`."""
-        return self.contact_order().ranges(contacts)
-
     def contact_rows(self) -> NDArray[np.uint32]:
         """All rows ordered by (contact, time), uint32; not to be written."""
         return self.contact_order().rows

@@ -154,21 +154,6 @@ def plain_fold_extremes(
     np.add.at(counts, slots, np.uint32(1))
 
 
-def rows_taking_part(
-    starts: Starts,
-    low: Low,
-    rows: Rows,
-    first_block: int,
-    after_block: int,
-    first_row: int,
-    row_count: int,
-    mask: Mask,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The entry of each row that takes part, and the row from `first_row` on."""
-    slots, places = places_taking_part(starts, low, rows, first_block, after_block, first_row, row_count, mask)
-    return slots, rows[places].astype(np.int64) - first_row
-
-
 def places_taking_part(
     starts: Starts,
     low: Low,

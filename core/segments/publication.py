@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 
 from core.clock import SECOND_US
 from core.index.root import Root
-from core.query.ast import Branch, PopulationCondition, RfmInCell, RfmMoved
 from core.query.execute_context import Context
 from core.query.knowledge import Knowledge, RfmKey, RfmThresholds, Statistic, StatisticKey
-from core.query.leaves.population import DEFAULT_POPULATION
+from core.query.leaves.published import rfm_keys, statistic_keys
 from core.query.leaves.rfm_scores import thresholds
-from core.query.leaves.statistics import compute, key_of
+from core.query.leaves.statistics import compute
 from core.query.names import BoundRule
 from core.query.rfm_model import RfmModel
 from core.segments.saved import Saved
@@ -23,20 +22,7 @@ Number = Statistic | RfmThresholds
 
 def numbers_needed(bound: BoundRule) -> frozenset[NumberKey]:
     """Every number that a rule, or a segment it refers to, compares with."""
-    needed: set[NumberKey] = set()
-    for rule in (bound, *bound.segments.values()):
-        for node in rule.rule.nodes:
-            match node:
-                case Branch():
-                    pass
-                case PopulationCondition():
-                    needed.add(key_of(node))
-                case RfmInCell(model, _, population):
-                    needed.add(RfmKey(model, population or DEFAULT_POPULATION))
-                case RfmMoved(model, _, _, duration_us, population):
-                    needed.add(RfmKey(model, population or DEFAULT_POPULATION))
-                    needed.add(RfmKey(model, population or DEFAULT_POPULATION, duration_us))
-    return frozenset(needed)
+    return statistic_keys(bound) | rfm_keys(bound)
 
 
 class Publication:

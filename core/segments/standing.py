@@ -115,9 +115,12 @@ class Standing:
     def move_to_zone(self, zone: str, saved: Iterable[Saved], recorded_at_us: int) -> Changes:
         """The workspace keeps another local time from `recorded_at_us` on; `saved` are its segments, bound to it.
         Returns the changes by time, then those by the zone (EDIT)."""
-        changes = self.advance(recorded_at_us)
-        self._zone = zone
-        return changes + Changes(self._replaced(saved, recorded_at_us))
+        changes, self._zone = self.advance(recorded_at_us), zone
+        return changes + self.rebind(saved, recorded_at_us)
+
+    def rebind(self, saved: Iterable[Saved], recorded_at_us: int) -> Changes:
+        """The same for segments bound to something else, such as a new version of an RFM model."""
+        return self.advance(recorded_at_us) + Changes(self._replaced(saved, recorded_at_us))
 
     def remove(self, name: str, version: int, dependents: Iterable[Saved], recorded_at_us: int) -> Changes:
         """Forget a segment (it is deleted, or has parameters now): everyone leaves by EDIT, and those that refer to it

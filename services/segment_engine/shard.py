@@ -280,8 +280,7 @@ class EngineShard:
 
     async def _save_model(self, change: DefinitionChange, model: RfmModel, users: Sequence[Saved]) -> None:
         async with self._lock:
-            # The zone stays; these segments are bound anew, and whoever changes is an edit.
-            edit = partial(self._standing.move_to_zone, self.workspace.zone, users, self.clock.now_us())
+            edit = partial(self._standing.rebind, users, self.clock.now_us())
             await self._step(edit, change.writes, aside=True)
             self.saved.models.applied(change, model)
             # Answers are kept by the data that they read, and a model is none.

@@ -7,14 +7,12 @@ from core.query.ast import Branch, Group, HasBeenIn, Node, Population, Rule, Seg
 from core.query.binding.bind_conditions import ConditionBinder
 from core.query.binding.bind_parameters import ParameterKinds
 from core.query.binding.shape import check_shape, where_of
+from core.query.edges import BASES_ATTRIBUTE
 from core.query.limits import MAX_SEGMENTS
 from core.query.names import BoundRule, Names
 from core.query.problems import CYCLE, TOO_LARGE, UNKNOWN_NAME, problem
 from core.query.text.suggest import did_you_mean
 from core.schema import Kind
-
-#: The attribute that names the bases a contact belongs to.
-BASES = "bases"
 
 
 def bind(rule: Rule, names: Names, *, as_name: str | None = None) -> BoundRule:
@@ -73,7 +71,7 @@ def _bind_one(rule: Rule, names: Names, bound: dict[str, BoundRule]) -> BoundRul
         segments[name] = bound[name]
     attributes = binder.attributes
     if rule.base is not None:
-        attributes[BASES] = Kind.TEXT_LIST
+        attributes[BASES_ATTRIBUTE] = Kind.TEXT_LIST
     whole = Rule(nodes, rule.scope, rule.base, limit)
     return BoundRule(whole, kinds, segments, names.zone, attributes, names.setting)
 

@@ -6,13 +6,12 @@ import numpy as np
 
 from core.index.contact_set import ContactSet
 from core.query.ast import Compare, Comparison, Literal, Population, Scope
+from core.query.edges import BASES_ATTRIBUTE
 from core.query.execute_context import Context
 from core.query.rows.comparisons import compare
 from core.query.rows.domain import ContactDomain
 from core.schema import Kind
 
-#: The attribute that holds the names of the bases which a contact belongs to.
-BASES_ATTRIBUTE = "bases"
 #: That of a condition which no rule was bound into.
 DEFAULT_POPULATION = Population(Scope.KNOWN)
 

@@ -21,9 +21,10 @@ from core.query.ast import (
     RfmMoved,
     Zone,
 )
+from core.query.edges import BASES_ATTRIBUTE
 from core.query.execute_context import ZONE_ATTRIBUTE
 from core.query.knowledge import RfmKey, StatisticKey
-from core.query.leaves.population import BASES_ATTRIBUTE, DEFAULT_POPULATION
+from core.query.leaves.population import DEFAULT_POPULATION
 from core.query.leaves.statistics import key_of
 from core.query.names import BoundRule, Setting
 from core.query.walk import parts, selections

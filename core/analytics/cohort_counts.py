@@ -16,6 +16,7 @@ from core.events.raw import scalar_of
 from core.index.contact_order import BLOCK
 from core.kernels.ranges import sorted_unique
 from core.kernels.returns import cohorts_of, fold_first, mark_returns, period_table
+from core.kernels.returns_by_bits import MOST_PERIODS, RowPeriods, begin_members, mark_bits, new_bit_counts, row_periods
 from core.kernels.returns_in_order import NOT_BEGUN, PeriodPieces, mark_in_order, new_counts, period_pieces
 from core.kernels.threads import in_parallel
 from core.query.ast import AttributeMeasure, EventSelection, Population
@@ -62,10 +63,15 @@ def count_cohorts(question: Question, context: Context) -> Counts:
     contact_count = context.root.contact_count
     members = members_of(question.population, context).words(_padded(contact_count) // 64)
     ranges = block_ranges(again, contact_count, _BLOCKS)
+    one_by_one = question.cohort == question.returns and _following(again)
+    if one_by_one and len(question.bounds) <= MOST_PERIODS - 1 and _no_instant_twice(again):
+        by_bits = [_ByBits.of(one, question.bounds) for one in again]
+        calls = [partial(_bits_counted, question, by_bits, members, *blocks) for blocks in ranges]
+        return _of_bits(question, in_parallel(calls))
     for one in again:
         # Made here: two threads that miss it would make it twice.
         one.run.times_by_contact()
-    if question.cohort == question.returns and _following(again):
+    if one_by_one:
         ordered = [_Ordered.of(one, question.bounds) for one in again]
         parts = in_parallel([partial(_in_order, question, ordered, members, *blocks) for blocks in ranges])
     else:
@@ -90,6 +96,17 @@ def _following(found: list[RunPass]) -> bool:
     """Whether the passes follow each other in time."""
     ends = [one.run.occurred_at_us[[one.rows.start, one.rows.stop - 1]].tolist() for one in found]
     return all(before[1] <= after[0] for before, after in pairwise(ends))
+
+
+def _no_instant_twice(found: list[RunPass]) -> bool:
+    """Whether rows that repeat the instant of the one before them can be left out: no two passes share an instant, and
+    where events are chosen by a mask, none repeats another."""
+    ends = [one.run.occurred_at_us[[one.rows.start, one.rows.stop - 1]].tolist() for one in found]
+    if any(before[1] == after[0] for before, after in pairwise(ends)):
+        return False
+    # Asked here for all: two threads that miss it would make it twice.
+    repeats = [len(one.run.repeated_by_contact()) > 0 for one in found]
+    return not any(some and one.whole_mask() is not None for some, one in zip(repeats, found, strict=True))
 
 
 def _marked(
@@ -153,6 +170,51 @@ def _in_order(
             )
     whole = question.cohort_count * question.columns
     return sizes[: question.cohort_count], counts[:whole].reshape(question.cohort_count, question.columns)
+
+
+def _bits_counted(
+    question: Question, marks: list[_ByBits], members: NDArray[np.uint64], first_block: int, after_block: int
+) -> NDArray[np.int64]:
+    """How many contacts of these blocks have each bit of mark_bits, by cohort; one more of both than there are
+    bounds."""
+    own = len(question.bounds) + 1
+    counts = new_bit_counts(own)
+    held = np.empty(BLOCK * _BLOCKS, np.uint64)
+    for block in range(first_block, after_block, _BLOCKS):
+        begin_members(members, block * BLOCK, held)
+        for one in marks:
+            order, run_pass, periods = one.run_pass.run.contact_order(), one.run_pass, one.periods
+            mark_bits(
+                order.starts,
+                order.low,
+                order.rows,
+                block,
+                block + _BLOCKS,
+                run_pass.rows.start,
+                len(run_pass),
+                one.mask,
+                run_pass.run.repeated_by_contact(),
+                periods.shift,
+                periods.pieces,
+                own,
+                held,
+                counts,
+            )
+    return np.asarray(counts.sum(axis=0), np.int64).reshape(own, own + 1)
+
+
+def _of_bits(question: Question, parts: list[NDArray[np.int64]]) -> Counts:
+    """Sizes and counts out of those of all bits."""
+    found = sum(parts, np.zeros(1, np.int64))
+    sizes, counts = _nothing(question)
+    # Period 0 of the bits is what lies before the first, and behind the last one stands who came again in its own.
+    last, own = len(question.bounds) - 2, len(question.bounds) + 1
+    for cohort in range(question.cohort_count):
+        sizes[cohort] = found[cohort + 1, cohort + 1]
+        later = found[cohort + 1, cohort + 2 : last + 2][: question.columns - 1]
+        counts[cohort, 0] = found[cohort + 1, own]
+        counts[cohort, 1 : len(later) + 1] = later
+    return sizes, counts
 
 
 def general_counts(question: Question, context: Context) -> Counts:
@@ -247,6 +309,22 @@ def _first(begun: list[RunPass] | NDArray[np.int64], block: int, scratch: NDArra
             scratch,
         )
     return scratch
+
+
+@dataclass(frozen=True, slots=True)
+class _ByBits:
+    """One run's events: which take part, and the periods of its rows as mark_bits counts them."""
+
+    run_pass: RunPass
+    mask: NDArray[np.bool_]
+    periods: RowPeriods
+
+    @classmethod
+    def of(cls, one: RunPass, bounds: NDArray[np.int64]) -> _ByBits:
+        """Those of a pass."""
+        mask = one.whole_mask()
+        rows = np.searchsorted(one.run.occurred_at_us[one.rows], bounds, "left").astype(np.int64)
+        return cls(one, _EVERYONE if mask is None else mask, row_periods(rows, len(one)))
 
 
 @dataclass(frozen=True, slots=True)

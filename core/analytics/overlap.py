@@ -44,8 +44,7 @@ def overlap(sets: Sequence[ContactSet], population: int) -> Overlap:
     """The overlap of 1 to MAX_SETS sets. Raises CdpError for more."""
     if not 1 <= len(sets) <= MAX_SETS:
         raise invalid("OVERLAP_SETS", f"an overlap has 1 to {MAX_SETS} sets, not {len(sets)}")
-    length = max(len(one.words()) for one in sets)
-    return Overlap(shared_members([one.words(length) for one in sets]), population)
+    return Overlap(shared_members([one.words() for one in sets]), population)
 
 
 def overlap_csv(found: Overlap, names: Sequence[str]) -> str:

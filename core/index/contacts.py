@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +48,7 @@ class ContactView:
     keys: KeyView
     _existing: dict[int, ContactSet] = field(default_factory=dict, repr=False, compare=False)
     _reachable: dict[int, ContactSet] = field(default_factory=dict, repr=False, compare=False)
+    _known_now: list[ContactSet] = field(default_factory=list, repr=False, compare=False)
 
     def exists(self, as_of_us: int) -> ContactSet:
         """Contacts whose earliest fact is at or before `as_of`."""
@@ -62,6 +65,14 @@ class ContactView:
             self._existing.clear()
             self._existing[as_of_us] = found
         return found
+
+    def existing_and_known(self, as_of_us: int) -> ContactSet:
+        """Those of `exists` that are known; of instants after all facts, made once."""
+        if as_of_us < self.latest_us:
+            return self.exists(as_of_us) & self.known
+        if not self._known_now:
+            self._known_now.append(self.alive & self.known)
+        return self._known_now[0]
 
     def earliest_of(self, contacts: NDArray[np.uint32]) -> NDArray[np.int64]:
         """The instant of the earliest fact of each; NEVER_US for contacts in no answer."""
@@ -81,7 +92,7 @@ class ContactView:
         if found is None:
             found = ContactSet.empty()
             for number, reached in enumerate(self.channels):
-                if channels >> number & 1:
+                if channels >> number & 1 and len(reached):
                     found = found | reached
             self._reachable[channels] = found
         return found
@@ -159,6 +170,8 @@ class ContactTable:
         self._loser_of: dict[int, int] = {}
         self._fresh: set[int] = set()
         self._pairs: tuple[NDArray[np.uint32], NDArray[np.uint32]] | None = None
+        #: Of the last view: while nobody's channels change, its unions of channels are the next one's as well.
+        self._pinned: tuple[tuple[ContactSet, ...], dict[int, ContactSet]] = ((), {})
 
     def grow(self, count: int) -> None:
         """Make contacts `0..count` exist."""
@@ -214,6 +227,30 @@ class ContactTable:
             self._earliest.set(both[:1], (np.array([earliest]),))
             self._alive.set(both, np.array([True, False]))
         self._pairs = None
+
+    def unmerge(self, survivor: int, restored: int, parts: Collection[int]) -> tuple[set[int], set[int]] | None:
+        """`restored` and its `parts`, itself among them, leave `survivor`. Neither has a state or a fact until it is
+        told anew. Returns the parts of the survivor and those of the restored; None, and nothing changes, where that
+        one is no part of the survivor."""
+        if self._loser_of.get(restored) != survivor:
+            return None
+        whole = set(self.parts_of(survivor))
+        theirs = whole & {restored, *parts}
+        mine, others = whole - theirs, theirs - {restored}
+        for part in theirs:
+            del self._loser_of[part]
+        for contact, side in ((survivor, mine - {survivor}), (restored, others)):
+            self._parts.pop(contact, None)
+            if side:
+                self._parts[contact] = sorted(side)
+                self._send(self._parts[contact], contact + _SHIFT)
+                self._loser_of |= dict.fromkeys(side, contact)
+        self._send((restored,), 0)
+        for contact in (survivor, restored):
+            self._states.pop(contact, None)
+        self._alive.clear(np.array([survivor, restored], np.int64))
+        self._pairs = None
+        return mine, theirs
 
     def erase(self, contact: int) -> None:
         """`contact` and all its parts leave for ever. Their keys, which are opaque, stay until the next start
@@ -284,17 +321,23 @@ class ContactTable:
             survivors = np.array(list(self._loser_of.values()), np.uint32)
             order = np.argsort(survivors, kind="stable")
             self._pairs = (survivors[order], losers[order])
+        channels = tuple(channel.freeze() for channel in self._channels)
+        before, reachable = self._pinned
+        if not all(one is other for one, other in zip_longest(channels, before)):
+            reachable = {}
+        self._pinned = (channels, reachable)
         return ContactView(
             count=self.count,
             alive=self._alive.freeze(),
             earliest=self._earliest.freeze(),
             latest_us=self._latest_us,
             known=self._known.freeze(),
-            channels=tuple(channel.freeze() for channel in self._channels),
+            channels=channels,
             forward=self._forward.freeze(),
             survivors=self._pairs[0],
             losers=self._pairs[1],
             keys=self._keys.view(),
+            _reachable=reachable,
         )
 
     def load(

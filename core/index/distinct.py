@@ -60,9 +60,9 @@ class WholeColumn:
             mask = look_up(self.codes, truth)
             mask[self.rows] = row_truth
             return ContactSet.from_mask(mask)
-        rest = ContactSet.from_mask(look_up(self.codes[self.planes.n :], truth)).words()
-        if len(self.rows) == 0 and len(rest) == 0:
+        if len(self.rows) == 0 and len(self.codes) == self.planes.n:
             return ContactSet(words, None)
+        rest = ContactSet.from_mask(look_up(self.codes[self.planes.n :], truth)).words()
         words = np.concatenate((words, rest))
         replaced = words_for(len(words) << 6)
         set_bits(self.rows, replaced)

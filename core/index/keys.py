@@ -35,7 +35,7 @@ class _Sorted:
     numbers: NDArray[np.uint32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class KeyView:
     """The ids at one version. The tail may know later ones, so every answer is checked against the table."""
 

@@ -30,7 +30,7 @@ class FrozenTable:
     ascending): those where `patch`, one array per column as long as `rows`, stands instead of the base. `notes`: room
     for what readers derive from the base; it lasts as long as rows once pinned stay as they are."""
 
-    __slots__ = ("base", "n", "notes", "patch", "rows")
+    __slots__ = ("__weakref__", "base", "n", "notes", "patch", "rows")
 
     def __init__(self, n: int, base: Columns, rows: NDArray[np.uint32], patch: Columns, notes: dict[str, Any]) -> None:
         self.n = n

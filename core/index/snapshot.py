@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.errors import CdpError, Code
 from core.events.columns import MACHINE
-from core.index.contacts import ERASED
+from core.index.contacts import ERASED, ContactView
 from core.index.dictionary import TextDictionary
 from core.index.event_ids import EventIds
 from core.index.event_run import EventRun
@@ -20,7 +21,7 @@ from core.index.interner import ListInterner, ListView
 from core.index.keys import KeyTable, packed_without
 from core.index.product_section import pack_products, unpack_products
 from core.index.root import Learned, Root
-from core.index.section import Section, pack, pack_texts, unpack, unpack_texts
+from core.index.section import Content, Draft, Section, pack, pack_texts, unpack, unpack_texts
 from core.index.step_section import pack_steps, unpack_steps
 from core.index.table_section import pack_table, text_codes, unpack_table
 from core.kernels.ranges import expand_ranges, sorted_unique
@@ -28,7 +29,7 @@ from core.schema import Kind, Location
 
 _MANIFEST, _DICTIONARY, _CONTACTS = "manifest", "dictionary", "contacts"
 _TEXT_LISTS, _OBJECT_LISTS, _LOCATIONS = "text_lists", "object_lists", "locations"
-_PRODUCTS, _TIES = "products", "ties"
+_PRODUCTS, _TIES, _TELLERS = "products", "ties", "list_tellers"
 _EVENTS, _ATTRIBUTES, _LISTS = "events/", "attributes/", "lists/"
 
 #: How sections of events are written; another form is refused, and the index is built from the log.
@@ -37,7 +38,7 @@ _EVENT_FORM = 2
 Arrays = dict[str, NDArray[Any]]
 
 
-def encode(root: Root) -> Iterator[Section]:
+def encode(root: Root) -> Iterator[Draft]:
     """The sections of a snapshot; the last one, `manifest`, names all others in the order in which they are decoded.
 
     Texts that no fact holds any more (of erased contacts) are left out.
@@ -59,7 +60,7 @@ def encode(root: Root) -> Iterator[Section]:
     yield pack(_MANIFEST, {}, _manifest(root, [dictionary.name, *names]))
 
 
-def decode(sections: Iterable[Section]) -> Index:
+def decode(sections: Iterable[Section | Draft]) -> Index:
     """The index that a snapshot holds, ready to go on after its position.
 
     Raises CdpError where a section is missing or damaged.
@@ -105,20 +106,11 @@ def _manifest(root: Root, names: list[str]) -> dict[str, object]:
     }
 
 
-def _content(root: Root) -> Iterator[tuple[Section, list[NDArray[np.uint32]]]]:
+def _content(root: Root) -> Iterator[tuple[Draft, list[NDArray[np.uint32]]]]:
     """Every section that holds facts, with the dictionary codes in it."""
     view = root.contacts
-    everyone = np.arange(view.count, dtype=np.uint32)
-    forward = view.forward_of(everyone)
-    arrays: Arrays = {
-        "earliest": view.earliest_of(everyone),
-        "known": view.known.has(everyone),
-        "reachable": view.reachable_of(everyone),
-        "forward": forward,
-    }
-    (high, low, form), heap = packed_without(view.keys, forward == ERASED)
-    keys: Arrays = {"key_high": high, "key_low": low, "key_form": form, "key_heap": heap}
-    yield pack(_CONTACTS, {**arrays, **keys}), []
+    made_of = (view.count, view.alive, view.earliest, view.known, *view.channels, view.forward, view.keys)
+    yield Draft(_CONTACTS, partial(_contact_content, view), made_of), []
     for kind, name, lists in (
         (Kind.TEXT_LIST, _TEXT_LISTS, root.text_lists),
         (Kind.OBJECT_LIST, _OBJECT_LISTS, root.object_lists),
@@ -134,18 +126,32 @@ def _content(root: Root) -> Iterator[tuple[Section, list[NDArray[np.uint32]]]]:
     if root.products.runs:
         yield pack_products(_PRODUCTS, root.products)
     if root.ties:
-        yield pack(_TIES, *_packed_ties(root.ties)), []
+        yield pack(_TIES, *_named(*root.ties.arrays())), []
+    if root.tellers:
+        yield pack(_TELLERS, *_named(*root.tellers.arrays())), []
     for name, event_runs in root.events.items():
         for event_run in event_runs:
             yield _pack_events(name, event_run), [*text_codes(event_run.params), *text_codes(event_run.items)]
 
 
-def _packed_ties(ties: EventTies) -> tuple[Arrays, dict[str, Any]]:
-    arrays, names = ties.arrays()
+def _contact_content(view: ContactView) -> Content:
+    everyone = np.arange(view.count, dtype=np.uint32)
+    forward = view.forward_of(everyone)
+    arrays: Arrays = {
+        "earliest": view.earliest_of(everyone),
+        "known": view.known.has(everyone),
+        "reachable": view.reachable_of(everyone),
+        "forward": forward,
+    }
+    (high, low, form), heap = packed_without(view.keys, forward == ERASED)
+    return {**arrays, "key_high": high, "key_low": low, "key_form": form, "key_heap": heap}, {}
+
+
+def _named(arrays: Arrays, names: list[str]) -> tuple[Arrays, dict[str, Any]]:
     return arrays, {"names": names}
 
 
-def _pack_lists(name: str, lists: ListView, used: NDArray[np.int64]) -> tuple[Section, list[NDArray[np.uint32]]]:
+def _pack_lists(name: str, lists: ListView, used: NDArray[np.int64]) -> tuple[Draft, list[NDArray[np.uint32]]]:
     """Lists keep their numbers; those that no contact holds any more are empty and marked."""
     keep = np.zeros(len(lists.offsets) - 1, np.bool_)
     keep[used] = True
@@ -156,7 +162,12 @@ def _pack_lists(name: str, lists: ListView, used: NDArray[np.int64]) -> tuple[Se
     return pack(name, {"keep": keep, "lengths": lengths, **arrays}, facts), text_codes(elements)
 
 
-def _pack_events(type_name: str, run: EventRun) -> Section:
+def _pack_events(type_name: str, run: EventRun) -> Draft:
+    # The name alone says what it is: the run itself is not held by whoever remembers the draft.
+    return Draft(f"{_EVENTS}{type_name}/{run.serial}", partial(_event_content, type_name, run), ())
+
+
+def _event_content(type_name: str, run: EventRun) -> Content:
     params, param_facts = pack_table("params", run.params)
     items, item_facts = pack_table("items", run.items)
     arrays: Arrays = {
@@ -169,10 +180,10 @@ def _pack_events(type_name: str, run: EventRun) -> Section:
     if run.item_offsets is not None:
         arrays["item_offsets"] = run.item_offsets
     facts = {"form": _EVENT_FORM, "type": type_name, "serial": run.serial, **param_facts, **item_facts}
-    return pack(f"{_EVENTS}{type_name}/{run.serial}", {**arrays, **params, **items}, facts)
+    return {**arrays, **params, **items}, facts
 
 
-def _decode_one(index: Index, section: Section) -> None:
+def _decode_one(index: Index, section: Section | Draft) -> None:
     arrays, facts = unpack(section)
     name = section.name
     if name == _CONTACTS:
@@ -189,6 +200,8 @@ def _decode_one(index: Index, section: Section) -> None:
         index.products.load(unpack_products(section))
     elif name == _TIES:
         index.events.ties = EventTies.of_arrays(arrays, facts["names"])
+    elif name == _TELLERS:
+        index.attributes.tellers.load(arrays, facts["names"])
     elif name.startswith(_ATTRIBUTES):
         index.attributes.load_attribute(name.removeprefix(_ATTRIBUTES), unpack_steps(section))
     elif name.startswith(_LISTS):
@@ -197,7 +210,7 @@ def _decode_one(index: Index, section: Section) -> None:
         index.events.load(facts["type"], _unpack_events(section))
 
 
-def _unpack_events(section: Section) -> EventRun:
+def _unpack_events(section: Section | Draft) -> EventRun:
     arrays, facts = unpack(section)
     if facts.get("form") != _EVENT_FORM:
         raise CdpError(Code.INTERNAL, "SNAPSHOT_DAMAGED", f'section "{section.name}" is written in a form of old')

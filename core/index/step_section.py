@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,20 @@ from numpy.typing import NDArray
 
 from core.index.distinct import Entries
 from core.index.patched import FrozenTable
-from core.index.section import Section, pack, unpack
+from core.index.section import Content, Draft, Section, unpack
 from core.index.step_run import MISSING, StepRun, step_run
 from core.index.steps import AT, CODE, KIND, ORDER, VALUE, StepView
 
 _HISTORY = ("history_contacts", "history_at_us", "history_log_order", "history_kinds", "history_values")
 
 
-def pack_steps(name: str, view: StepView) -> Section:
+def pack_steps(name: str, view: StepView) -> Draft:
     """The latest writes as columns over contacts, and the superseded ones. Entries that no write holds any more are
     left out: their code stays, as MISSING."""
+    return Draft(name, partial(_content, view), (view,))
+
+
+def _content(view: StepView) -> Content:
     latest = view.latest
     arrays: dict[str, NDArray[Any]] = {"at_us": latest.whole(AT), "order": latest.whole(ORDER)}
     if view.entries is None:
@@ -29,10 +34,10 @@ def pack_steps(name: str, view: StepView) -> Section:
         arrays["entry_kinds"] = np.where(used, view.entries.kinds, MISSING).astype(np.uint8)
         arrays["entry_values"] = np.where(used, view.entries.values, 0)
     arrays |= dict(zip(_HISTORY, step_run(view.history).columns(), strict=True))
-    return pack(name, arrays, {"latest_us": view.latest_us})
+    return arrays, {"latest_us": view.latest_us}
 
 
-def unpack_steps(section: Section) -> StepView:
+def unpack_steps(section: Section | Draft) -> StepView:
     """What `pack_steps` packed. Raises CdpError where the section is damaged."""
     arrays, facts = unpack(section)
     numbered = "codes" in arrays

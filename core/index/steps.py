@@ -27,9 +27,10 @@ PLANES = "planes"
 _SMALL = 1024
 
 _Values = tuple[NDArray[np.uint8], NDArray[np.int64]]
+_NO_VALUES: _Values = (np.zeros(0, np.uint8), np.zeros(0, np.int64))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class StepView:
     """One step function per contact, at one version. `latest`: the last write of each contact; its values are codes of
     `entries`, or, where that is None, kinds and values. `history`: the writes that a later one superseded.
@@ -58,7 +59,9 @@ class StepView:
         latest write is later."""
         table, columns = self.latest, self._value_columns()
         rows = table.rows
-        row_kinds, row_values = self._decode(tuple(table.patch[column] for column in columns))
+        row_kinds, row_values = _NO_VALUES
+        if len(rows):
+            row_kinds, row_values = self._decode(tuple(table.patch[column] for column in columns))
         if as_of_us < self.latest_us:
             late, _ = rows_above(table, AT, as_of_us)
             if len(late) * 16 > table.n > _SMALL:

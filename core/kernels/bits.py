@@ -34,33 +34,61 @@ def set_bits(contacts: Contacts, words: Words) -> None:
 @compiled
 def set_bits_where(mask: Mask, contacts: Contacts, words: Words) -> None:
     """Add the contacts of the rows where `mask` is true."""
-    chosen = np.empty(1024, np.uint32)
-    n = len(contacts)
-    for start in range(0, n, 1024):
-        # Choosing without a branch, then setting: a branch that is guessed wrong costs more than both.
-        count = np.uint64(0)
-        for i in range(start, min(n, start + 1024)):
-            chosen[count] = contacts[i]
-            count += np.uint64(mask[i])
-        for j in range(count):
-            contact = chosen[j]
+    whole = len(mask) & ~63
+    for start in range(0, whole, 64):
+        taken = mask[start : start + 64]
+        some = contacts[start : start + 64]
+        # Many rows are asked at once for a bit each; a branch a row that is guessed wrong costs more than all of it.
+        bits = np.uint64(0)
+        for j in range(64):
+            bits |= np.uint64(taken[j]) << np.uint64(j)
+        if bits == np.uint64(0xFFFFFFFFFFFFFFFF):
+            for j in range(64):
+                contact = some[j]
+                words[contact >> np.uint32(6)] |= np.uint64(1) << np.uint64(contact & np.uint32(63))
+            continue
+        while bits != np.uint64(0):
+            # The bits below the lowest one, counted: see numbers_of.
+            below = (bits - np.uint64(1)) & ~bits
+            below -= (below >> np.uint64(1)) & np.uint64(0x5555555555555555)
+            below = (below & np.uint64(0x3333333333333333)) + ((below >> np.uint64(2)) & np.uint64(0x3333333333333333))
+            below = (below + (below >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+            contact = some[(below * np.uint64(0x0101010101010101)) >> np.uint64(56)]
             words[contact >> np.uint32(6)] |= np.uint64(1) << np.uint64(contact & np.uint32(63))
+            bits &= bits - np.uint64(1)
+    for i in range(whole, len(mask)):
+        contact = contacts[i]
+        words[contact >> np.uint32(6)] |= np.uint64(mask[i]) << np.uint64(contact & np.uint32(63))
 
 
 @compiled
 def set_bits_between(codes: NDArray[Any], low: Any, high: Any, contacts: Contacts, words: Words) -> None:
     """Add the contacts of the rows with `low <= code <= high`; both bounds are of the dtype of `codes`."""
-    chosen = np.empty(1024, np.uint32)
-    n = len(contacts)
-    for start in range(0, n, 1024):
-        count = np.uint64(0)
-        for i in range(start, min(n, start + 1024)):
-            chosen[count] = contacts[i]
-            code = codes[i]
-            count += np.uint64((code >= low) & (code <= high))
-        for j in range(count):
-            contact = chosen[j]
+    whole = len(codes) & ~63
+    for start in range(0, whole, 64):
+        values = codes[start : start + 64]
+        some = contacts[start : start + 64]
+        bits = np.uint64(0)
+        for j in range(64):
+            bits |= np.uint64((values[j] >= low) & (values[j] <= high)) << np.uint64(j)
+        if bits == np.uint64(0xFFFFFFFFFFFFFFFF):
+            for j in range(64):
+                contact = some[j]
+                words[contact >> np.uint32(6)] |= np.uint64(1) << np.uint64(contact & np.uint32(63))
+            continue
+        while bits != np.uint64(0):
+            # The bits below the lowest one, counted: see numbers_of.
+            below = (bits - np.uint64(1)) & ~bits
+            below -= (below >> np.uint64(1)) & np.uint64(0x5555555555555555)
+            below = (below & np.uint64(0x3333333333333333)) + ((below >> np.uint64(2)) & np.uint64(0x3333333333333333))
+            below = (below + (below >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+            contact = some[(below * np.uint64(0x0101010101010101)) >> np.uint64(56)]
             words[contact >> np.uint32(6)] |= np.uint64(1) << np.uint64(contact & np.uint32(63))
+            bits &= bits - np.uint64(1)
+    for i in range(whole, len(codes)):
+        contact = contacts[i]
+        inside = np.uint64((codes[i] >= low) & (codes[i] <= high))
+        words[contact >> np.uint32(6)] |= inside << np.uint64(contact & np.uint32(63))
 
 
 @compiled
@@ -79,6 +107,20 @@ def numbers_of(words: Words, numbers: Contacts) -> None:
             numbers[count] = base + np.uint32((below * np.uint64(0x0101010101010101)) >> np.uint64(56))
             count += np.uint64(1)
             bits &= bits - np.uint64(1)
+
+
+@compiled
+def count_bits(words: Words) -> int:
+    """The number of members."""
+    total = np.uint64(0)
+    for w in range(len(words)):
+        # Bits of a word: the compiler knows this form.
+        bits = words[w]
+        bits -= (bits >> np.uint64(1)) & np.uint64(0x5555555555555555)
+        bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
+        bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+        total += (bits * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return int(total)
 
 
 @compiled
@@ -146,6 +188,11 @@ def plain_set_bits_between(codes: NDArray[Any], low: Any, high: Any, contacts: C
 def plain_numbers_of(words: Words, numbers: Contacts) -> None:
     """numbers_of in NumPy."""
     numbers[:] = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
+
+
+def plain_count_bits(words: Words) -> int:
+    """count_bits in NumPy."""
+    return int(np.bitwise_count(words).sum(dtype=np.int64))
 
 
 def plain_words_between(values: NDArray[Any], low: Any, high: Any, words: Words) -> None:

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.kernels.compiled import compiled
+from core.kernels.pairs_in_order import OrderedRows, list_in_order
+from core.kernels.scratch import scratch
 from core.kernels.threads import in_parallel, parts_for
 
 Words = NDArray[np.uint64]
@@ -38,28 +40,94 @@ class ValueRows:
 
 
 def contacts_by_value(
-    having: Sequence[ValueRows], lacking: Sequence[ValueRows], members: Words, value_count: int
+    having: Sequence[ValueRows | OrderedRows],
+    lacking: Sequence[ValueRows | OrderedRows],
+    members: Words,
+    value_count: int,
 ) -> NDArray[np.int64]:
     """How many contacts of the set `members` hold each of `value_count` (at most 65,535) values by some row of `having`
     and by none of `lacking`; int64."""
-    shift = min(_VALUE_BITS, _BLOCK_BITS - value_count.bit_length())
+    shift = max(8, min(_VALUE_BITS, _BLOCK_BITS - value_count.bit_length()))
     blocks = ((len(members) * 64) >> shift) + 1
-    starts, packed = _dealt(having, members, shift, blocks)
-    without_starts, without = _dealt(lacking, members, shift, blocks)
+    sources = [_Source.of(some, members, shift, blocks) for some in (lacking, having)]
 
     def count(first: int, after: int) -> NDArray[np.int64]:
         counts = np.zeros(value_count, np.int64)
         bits = np.zeros(((value_count << shift) + 63) >> 6, np.uint64)
-        count_first_bits(without_starts, without, starts, packed, first, after, value_count, bits, counts)
+        rooms = [source.room(shift, first, after) for source in sources]
+        with scratch(sum(rooms)) as memory:
+            without = sources[0].listed(members, shift, first, after, memory[: rooms[0]])
+            held = sources[1].listed(members, shift, first, after, memory[rooms[0] :])
+            count_first_bits(*without, *held, after - first, value_count, bits, counts)
         return counts
 
     # Parts of about as many rows: active contacts may stand close together.
-    rows = int(starts[-1])
-    threads = parts_for(rows, _LEAST_ROWS)
-    inner = [int(np.searchsorted(starts, rows * number // threads)) for number in range(1, threads)]
+    rows = np.add(*(source.rows_until(shift, blocks) for source in sources))
+    threads = parts_for(int(rows[-1]), _LEAST_ROWS)
+    inner = [int(np.searchsorted(rows, int(rows[-1]) * number // threads)) for number in range(1, threads)]
     ends = [0, *(min(end, blocks) for end in inner), blocks]
     parts = in_parallel([partial(count, first, after) for first, after in pairwise(ends)])
     return sum(parts, np.zeros(value_count, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Rows by block of contacts: some dealt out to `packed`, where each block begins at `starts`, the others read in
+    their own order."""
+
+    starts: NDArray[np.int64]
+    packed: NDArray[np.uint32]
+    ordered: list[OrderedRows]
+
+    @classmethod
+    def of(cls, parts: Sequence[ValueRows | OrderedRows], members: Words, shift: int, blocks: int) -> _Source:
+        """These rows; those that have no order by contact are dealt out here."""
+        dealt = _dealt([part for part in parts if isinstance(part, ValueRows)], members, shift, blocks)
+        return cls(*dealt, [part for part in parts if isinstance(part, OrderedRows)])
+
+    def rows_until(self, shift: int, blocks: int) -> NDArray[np.int64]:
+        """About how many rows there are in the blocks before each block, and in all."""
+        total = self.starts.copy()
+        for part in self.ordered:
+            places = np.minimum(np.arange(blocks + 1) << (shift - 8), len(part.starts) - 1)
+            total += part.starts[places]
+        return total
+
+    def room(self, shift: int, first: int, after: int) -> int:
+        """What `listed` needs for these blocks."""
+        dealt = int(self.starts[after] - self.starts[first])
+        return 0 if not self.ordered else dealt + sum(part.most(first, after, shift) for part in self.ordered) + 1
+
+    def listed(
+        self, members: Words, shift: int, first: int, after: int, memory: NDArray[np.uint32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """All rows of the blocks `first` to `after`: source i has `packed[begins[i, b] : begins[i, b + 1]]` for the
+        b-th of them. What has to be written goes to `memory`."""
+        own = slice(int(self.starts[first]), int(self.starts[after]))
+        begins = np.empty((len(self.ordered) + 1, after - first + 1), np.int64)
+        begins[0] = self.starts[first : after + 1] - own.start
+        if not self.ordered:
+            return begins, self.packed[own]
+        place = own.stop - own.start
+        memory[:place] = self.packed[own]
+        for number, part in enumerate(self.ordered, 1):
+            place = list_in_order(
+                part.starts,
+                part.low,
+                part.rows,
+                part.first_row,
+                part.row_count,
+                part.codes,
+                part.numbers,
+                members,
+                shift,
+                first,
+                after,
+                place,
+                begins[number],
+                memory,
+            )
+        return begins, memory
 
 
 def _dealt(
@@ -138,31 +206,37 @@ def deal_out(
 
 @compiled
 def count_first_bits(
-    without_starts: NDArray[np.int64],
+    without_begins: NDArray[np.int64],
     without: NDArray[np.uint32],
-    starts: NDArray[np.int64],
+    begins: NDArray[np.int64],
     packed: NDArray[np.uint32],
-    first_block: int,
-    after_block: int,
+    blocks: int,
     value_count: int,
     bits: Words,
     counts: NDArray[np.int64],
 ) -> None:
-    """Block after block: set the bits of `without`, then count those that `packed` sets first. `bits` is scratch."""
-    for block in range(first_block, after_block):
-        if starts[block] == starts[block + 1]:
+    """Block after block: set the bits of `without`, then count those that `packed` sets first. The rows of block b are
+    those between `begins[i, b]` and `begins[i, b + 1]`, for each i. `bits` is scratch."""
+    width = np.uint64(value_count)
+    one = np.uint64(1)
+    for block in range(blocks):
+        held = np.int64(0)
+        for source in range(len(begins)):
+            held += begins[source, block + 1] - begins[source, block]
+        if held == 0:
             continue
         bits[:] = np.uint64(0)
-        for i in range(without_starts[block], without_starts[block + 1]):
-            slot = np.uint64(without[i] >> np.uint32(16))
-            bit = slot * np.uint64(value_count) + np.uint64(without[i] & np.uint32(0xFFFF))
-            bits[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
-        for i in range(starts[block], starts[block + 1]):
-            value = packed[i] & np.uint32(0xFFFF)
-            bit = np.uint64(packed[i] >> np.uint32(16)) * np.uint64(value_count) + np.uint64(value)
-            word = bits[bit >> np.uint64(6)]
-            counts[value] += np.int64(np.uint64(1) ^ ((word >> (bit & np.uint64(63))) & np.uint64(1)))
-            bits[bit >> np.uint64(6)] = word | (np.uint64(1) << (bit & np.uint64(63)))
+        for source in range(len(without_begins)):
+            for i in range(np.uint64(without_begins[source, block]), np.uint64(without_begins[source, block + 1])):
+                bit = np.uint64(without[i] >> np.uint32(16)) * width + np.uint64(without[i] & np.uint32(0xFFFF))
+                bits[bit >> np.uint64(6)] |= one << (bit & np.uint64(63))
+        for source in range(len(begins)):
+            for i in range(np.uint64(begins[source, block]), np.uint64(begins[source, block + 1])):
+                value = np.uint64(packed[i] & np.uint32(0xFFFF))
+                bit = np.uint64(packed[i] >> np.uint32(16)) * width + value
+                word = bits[bit >> np.uint64(6)]
+                counts[value] += np.int64((~word >> (bit & np.uint64(63))) & one)
+                bits[bit >> np.uint64(6)] = word | (one << (bit & np.uint64(63)))
 
 
 def plain_contacts_by_value(

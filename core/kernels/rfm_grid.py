@@ -61,15 +61,24 @@ def fold_ranked(
     origin = np.uint32(first_row)
     span = np.uint32(row_count)
     key_of_first = np.uint32(first_key)
+    whole = not masked and valued and first_row == 0 and row_count == len(rows)
     for block in range(first_block, min(after_block, len(starts) - 1)):
-        at = np.uint32((block - first_block) * 256)
-        for place in range(starts[block], starts[block + 1]):
+        at = np.uint64((block - first_block) * 256)
+        # Unsigned numbers as indices: a signed one is checked for being negative each time.
+        if whole:
+            for place in range(np.uint64(starts[block]), np.uint64(starts[block + 1])):
+                slot = at + np.uint64(low[place])
+                last[slot] = rows[place] + key_of_first
+                counts[slot] += np.uint32(1)
+                totals[slot] += base + factor * np.int64(codes[place])
+            continue
+        for place in range(np.uint64(starts[block]), np.uint64(starts[block + 1])):
             # No branch: one that is guessed wrong costs more than the rest of a row.
             row = np.uint32(rows[place] - origin)
             inside = np.uint32(row < span)
             if masked:
                 inside &= np.uint32(mask[row * inside])
-            slot = at + np.uint32(low[place])
+            slot = at + np.uint64(low[place])
             counts[slot] += inside
             last[slot] = row + key_of_first if inside else last[slot]
             if valued:
@@ -98,18 +107,26 @@ def take_ranked(
     on, and count them: keys by `(key - least_key) >> key_shift`, numbers (those of NUMBER_BINS - 1 and more together)
     in the four rows of `number_counts`, sums by sum_bin. Entry i is contact `first_contact + i`; `first_contact` is a
     multiple of 64. Where the next entry goes is returned."""
-    held = np.empty(2048, np.int64)
+    held = np.empty(2049, np.uint32)
     near = np.empty(2048, np.float64)
     bits = near.view(np.int64)
     most = np.uint32(number_counts.shape[1] - 1)
-    place = out
+    everyone = np.uint64(0xFFFFFFFFFFFFFFFF)
+    place = np.uint64(out)
     for start in range(0, len(counts), 2048):
         count = np.uint64(0)
-        for i in range(start, min(len(counts), start + 2048)):
-            contact = first_contact + i
-            member = (members[contact >> 6] >> np.uint64(contact & 63)) & np.uint64(1)
-            held[count] = i
-            count += member & np.uint64(counts[i] > np.uint32(0))
+        for some in range(start, min(len(counts), start + 2048), 64):
+            word = members[(first_contact + some) >> 6]
+            first, after = np.uint64(some), np.uint64(min(len(counts), some + 64))
+            if word == everyone:
+                for i in range(first, after):
+                    held[count] = np.uint32(i)
+                    count += np.uint64(counts[i] > np.uint32(0))
+            elif word:
+                for i in range(first, after):
+                    held[count] = np.uint32(i)
+                    count += (word >> (i & np.uint64(63))) & np.uint64(counts[i] > np.uint32(0))
+        # A loop for each column: together they are more than the processor can look ahead.
         for j in range(count):
             i = held[j]
             keys[place + j] = last[i]
@@ -119,32 +136,34 @@ def take_ranked(
             near[j] = np.float64(sums[place + j] - least_sum + 1)
         for j in range(count):
             key_counts[(np.int64(keys[place + j]) - least_key) >> key_shift] += 1
-            number_counts[j & 3, min(numbers[place + j], most)] += 1
+        for j in range(count):
+            number_counts[j & np.uint64(3), min(numbers[place + j], most)] += 1
+        for j in range(count):
             sum_counts[(bits[j] >> _SHIFT) - _ONE] += 1
-        place = int(place + np.int64(count))
-    return place
+        place += count
+    return int(place)
 
 
 @compiled
-def collect_between(values: Keys, least: Keys, largest: Keys, collected: Keys) -> int:
-    """Copy the values that lie between `least[k]` and `largest[k]`, both included, of some k to the front of
-    `collected`, in their order; how many is returned. `collected` has room for one more than these."""
-    place = 0
-    # Of so many neighbours hardly ever one lies there, and whether one does is found without a branch.
-    for start in range(0, len(values), 32):
-        some = values[start : start + 32]
-        found = np.uint8(0)
+def collect_between(values: Keys, least: Keys, widths: Keys, collected: Keys) -> int:
+    """Copy the values that lie at most `widths[k]` above `least[k]` for some k to the front of `collected`, in their
+    order; how many is returned. All are unsigned of one type, signed numbers by their bits. `collected` has room for
+    one more than these."""
+    place = np.uint64(0)
+    flags = np.empty(1024, np.uint8)
+    for start in range(0, len(values), 1024):
+        some = values[start : start + 1024]
+        n = len(some)
+        flags[:n] = np.uint8(0)
         for k in range(len(least)):
-            for i in range(len(some)):
-                found |= np.uint8(some[i] >= least[k]) & np.uint8(some[i] <= largest[k])
-        if found:
-            for i in range(len(some)):
-                inside = np.uint8(0)
-                for k in range(len(least)):
-                    inside |= np.uint8(some[i] >= least[k]) & np.uint8(some[i] <= largest[k])
-                collected[place] = some[i]
-                place = int(place + np.int64(inside))
-    return place
+            low, width = least[k], widths[k]
+            for i in range(n):
+                # Below the least the difference wraps, and is larger than any width.
+                flags[i] |= np.uint8((some[i] - low) <= width)
+        for i in range(np.uint64(n)):
+            collected[place] = some[i]
+            place += np.uint64(flags[i])
+    return int(place)
 
 
 @compiled
@@ -249,9 +268,9 @@ def plain_take_ranked(
     return end
 
 
-def plain_collect_between(values: Keys, least: Keys, largest: Keys, collected: Keys) -> int:
+def plain_collect_between(values: Keys, least: Keys, widths: Keys, collected: Keys) -> int:
     """collect_between in NumPy."""
-    inside = ((values[:, None] >= least) & (values[:, None] <= largest)).any(axis=1)
+    inside = ((values[:, None] - least) <= widths).any(axis=1)
     found = values[inside]
     collected[: len(found)] = found
     return len(found)

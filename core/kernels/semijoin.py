@@ -23,9 +23,28 @@ def rows_in_words(contacts: Contacts, words: Words, rows: NDArray[np.uint32]) ->
     return int(count)
 
 
+@compiled
+def keep_members(contacts: Contacts, words: Words, kept: Contacts) -> int:
+    """The same for the contacts themselves: write those in `words` to the front of `kept`, in their order."""
+    count = np.uint64(0)
+    for i in range(len(contacts)):
+        contact = contacts[i]
+        kept[count] = contact
+        count += (words[contact >> np.uint32(6)] >> np.uint64(contact & np.uint32(63))) & np.uint64(1)
+    return int(count)
+
+
 def plain_rows_in_words(contacts: Contacts, words: Words, rows: NDArray[np.uint32]) -> int:
     """rows_in_words in NumPy."""
     inside = (words[contacts >> np.uint32(6)] >> (contacts & np.uint32(63)).astype(np.uint64)) & np.uint64(1)
     found = np.flatnonzero(inside)
     rows[: len(found)] = found
     return len(found)
+
+
+def plain_keep_members(contacts: Contacts, words: Words, kept: Contacts) -> int:
+    """keep_members in NumPy."""
+    rows = np.empty(len(contacts) + 1, np.uint32)
+    count = plain_rows_in_words(contacts, words, rows)
+    kept[:count] = contacts[rows[:count]]
+    return count

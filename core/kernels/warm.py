@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.kernels.bits import (
+    count_bits,
     mean_words_between,
     numbers_of,
     present_words_between,
@@ -16,9 +17,13 @@ from core.kernels.bits import (
 )
 from core.kernels.contact_order import merge_orders, order_by_contact, places_of_contacts, rows_of_contacts
 from core.kernels.counting import count_up, count_up_where
-from core.kernels.folding import fold_extremes, fold_sums
+from core.kernels.folding import fold_counts, fold_extremes, fold_sums, fold_totals
+from core.kernels.placing import bits_of, fill_drawers, find_places
+from core.kernels.planes import PIECE, join_planes
+from core.kernels.populations import count_within
 from core.kernels.preceded import mark_near
-from core.kernels.semijoin import rows_in_words
+from core.kernels.semijoin import keep_members, rows_in_words
+from core.kernels.sums_between import MOST_RUNS, sums_between
 from core.kernels.uuid_text import read_uuids
 from core.kernels.warm_population import warm_up_population
 
@@ -28,7 +33,7 @@ _CODES = (np.uint8, np.uint16, np.uint32, np.int64)
 def warm_up() -> None:
     """Compile (or read from the cache) every form that the index and its questions use.
 
-    It takes some fifteen seconds of one core where nothing is cached, else one. A service calls it before it says
+    It takes some twenty seconds of one core where nothing is cached, else one. A service calls it before it says
     that it is ready, in a thread: later, the first question of each form would wait for the compiler.
     """
     contacts, mask, words = np.zeros(1, np.uint32), np.ones(1, np.bool_), words_for(1)
@@ -44,7 +49,15 @@ def warm_up() -> None:
     present_words_between(values[:64], counts[:64], 0, 1, words)
     mean_words_between(values[:64], counts[:64], 1, 0, 1, words)
     numbers_of(words_for(1), contacts[:0])
+    count_bits(words)
+    join_planes(np.zeros((1, 1, PIECE), np.uint64), np.array([[0, 0, 1]]), words_for(64 * PIECE))
+    count_within(words, words, words, np.zeros(3, np.int64))
+    fill_drawers(contacts, 0, np.zeros(2, np.uint32))
+    find_places(contacts, 0, np.array([0, 1], np.uint32), contacts, np.zeros(1, np.uint32))
+    bits_of(words, contacts, mask.copy())
+    bits_of(words, np.frombuffer(bytes(4), np.uint32), mask.copy())  # contacts as they stand in an entry of the log
     rows_in_words(contacts, words, np.zeros(2, np.uint32))
+    keep_members(contacts, words, np.zeros(2, np.uint32))
     before, near = np.zeros(1, np.uint32), np.zeros(1, np.uint8)
     mark_near(contacts, values[:1], contacts, values[:1], words, before, 1, 1, 0, 0, near)
     order = (np.zeros(2, np.uint32), np.zeros(1, np.uint8), np.zeros(1, np.uint32))
@@ -57,5 +70,9 @@ def warm_up() -> None:
         codes = np.zeros(1, code)
         set_bits_between(codes, code(0), code(0), contacts, words)
         fold_sums(*order, 0, 1, 0, 1, mask, codes, 0, 1, values, counts)
+        runs = ((order[0],) * MOST_RUNS, (order[1],) * MOST_RUNS, (order[2],) * MOST_RUNS, (codes,) * MOST_RUNS)
+        sums_between(*runs, np.zeros((MOST_RUNS, 4), np.int64), 0, 1, 0, 1, values, words)
+        fold_totals(*order, 0, 1, 0, 1, codes, 0, 1, values)
         fold_extremes(*order, 0, 1, 0, 1, mask, codes, 0, 1, 1, values, counts)
+    fold_counts(*order, 0, 1, 0, 1, counts)
     warm_up_population()

@@ -37,7 +37,7 @@ from core.query.edges import MESSAGE_EVENTS
 from core.query.execute_context import Context
 from core.query.names import BoundRule
 from core.query.rows.comparisons import positive_form
-from core.query.rows.selecting import matching_types
+from core.query.rows.selecting import runs_between
 from core.query.rows.selecting_more import needs_refining
 from core.query.walk import anchors, selections
 from core.query.windows import zone_of
@@ -198,14 +198,11 @@ def _rows(events: EventSelection, context: Context) -> _Rows:
     if start_us >= until_us:
         return _Rows()
     inside = blocks = runs = whole = 0
-    for name in matching_types(events.names, context.root):
-        for run in context.root.events[name]:
-            rows = run.between(start_us, until_us)
-            if rows.stop > rows.start:
-                inside += rows.stop - rows.start
-                blocks += max(rows.stop // BLOCK_ROWS - -(-rows.start // BLOCK_ROWS), 0)
-                runs += 1
-                whole += len(run)
+    for _, run, rows in runs_between(events.names, start_us, until_us, context):
+        inside += rows.stop - rows.start
+        blocks += max(rows.stop // BLOCK_ROWS - -(-rows.start // BLOCK_ROWS), 0)
+        runs += 1
+        whole += len(run)
     return _Rows(inside, inside - blocks * BLOCK_ROWS, blocks, runs, whole)
 
 

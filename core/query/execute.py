@@ -26,6 +26,7 @@ from core.query.ast import (
     HasBeenIn,
     InCohort,
     InList,
+    MeasureCondition,
     MessageCount,
     Node,
     Operand,
@@ -62,9 +63,11 @@ from core.query.leaves.leaf_rhythm import regularly_leaf, restarted_leaf, stoppe
 from core.query.leaves.leaf_sequence import sequence_leaf
 from core.query.leaves.leaf_states import changed_leaf, has_been_leaf
 from core.query.leaves.limit import cut
+from core.query.leaves.measured_values import measure_condition_leaf
 from core.query.leaves.population import members_of
 from core.query.leaves.windowed import windows_defined
 from core.query.names import BoundRule
+from core.query.walk import anchors
 from core.schema import Scalar
 
 #: What a leaf answered, by (zone, leaf with its parameters filled in). It is valid for one root, instant and
@@ -98,12 +101,12 @@ class Evaluation:
     def node_counts(self, root: Root) -> tuple[Counts, ...]:
         """Counts of every node."""
         known, reachable = root.known(), root.reachable()
-        return tuple(Counts(len(node), len(node & known), len(node & reachable)) for node in self.nodes)
+        return tuple(Counts(*node.counts_with(known, reachable)) for node in self.nodes)
 
 
 def count_of(members: ContactSet, root: Root) -> Counts:
     """Counts of any set of contacts of `root`."""
-    return Counts(len(members), len(members & root.known()), len(members & root.reachable()))
+    return Counts(*members.counts_with(root.known(), root.reachable()))
 
 
 def evaluate(
@@ -291,8 +294,17 @@ def leaf(node: Condition, context: Context) -> LeafResult:
     """What one condition, its parameters filled in, says of every contact that takes part; of those for whom its window
     is undefined, that it is false."""
     found = _dispatch(node, context)
+    if _has_plain_window(node):
+        return found
     defined = windows_defined(node, context)
     return found if defined is None else LeafResult(found.within(defined))
+
+
+def _has_plain_window(node: Condition) -> bool:
+    """Whether no other events bound a window in this condition, of the commonest ones: they are not searched for it."""
+    if isinstance(node, EventCount | EventAggregate):
+        return anchors(node.events.window) is None
+    return isinstance(node, AttributeCondition | InList | Everyone)
 
 
 def _dispatch(node: Condition, context: Context) -> LeafResult:
@@ -323,6 +335,8 @@ def _dispatch(node: Condition, context: Context) -> LeafResult:
             return trend_leaf(node, context)
         case Sequence():
             return sequence_leaf(node, context)
+        case MeasureCondition():
+            return measure_condition_leaf(node, context)
         case PopulationCondition():
             return population_leaf(node, context)
         case RfmInCell():

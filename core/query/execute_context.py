@@ -30,10 +30,11 @@ ZONE_ATTRIBUTE = "time_zone"
 
 @dataclass(frozen=True, slots=True)
 class Valid:
-    """Values as of as_of, one per row: `kinds` uint8 (Kind numbers, 0 for missing) and `values` int64."""
+    """Values as of as_of, one per row: `kinds` uint8 (Kind numbers, 0 for missing) and `values` int64; only of sums
+    beyond 64 bits they are Python integers."""
 
     kinds: NDArray[np.uint8]
-    values: NDArray[np.int64]
+    values: NDArray[Any]
 
 
 class Context:
@@ -58,6 +59,8 @@ class Context:
         self.candidates = candidates
         self.setting = setting
         self.knowledge = knowledge
+        #: Whose answers matter; None: those of all rows. Others may be found or not. See `about`.
+        self.among: ContactSet | None = None
         #: What conditions computed for this context and may ask for again; keys are theirs to choose.
         self.computed: dict[Hashable, Any] = {}
         self._whole: Context | None = None
@@ -75,6 +78,14 @@ class Context:
         if self._whole is None:
             self._whole = Context(self.root, self.as_of_us, self.zone_name, None, self.setting, self.knowledge)
         return self._whole
+
+    def about(self, among: ContactSet) -> Context:
+        """The same evaluation, sharing what was computed, for a condition whose answer matters for `among` only."""
+        # What copy() does, without its search for how: that took as long as a short count.
+        narrowed = object.__new__(Context)
+        narrowed.__dict__.update(self.__dict__)
+        narrowed.among = among
+        return narrowed
 
     def at(self, as_of_us: int) -> Context:
         """The same facts and candidates at another instant."""

@@ -8,7 +8,7 @@ cheapest first, and asks the next one only about those who are left where that r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from core.index.contact_set import ContactSet
 from core.index.root import Root
 from core.kernels.ranges import sorted_unique
-from core.query.ast import Branch, Node, Op, Population, Rule, SegmentReference
+from core.query.ast import Branch, Condition, Node, Op, Population, Rule, SegmentReference
 from core.query.estimate import Estimate, estimate
 from core.query.execute import LeafCache, find, leaf
 from core.query.execute_context import Context
-from core.query.execute_parameters import fill, given
+from core.query.execute_parameters import Arguments, fill, given
 from core.query.knowledge import NOTHING_KNOWN, Knowledge
 from core.query.leaves.leaf_result import LeafResult
 from core.query.leaves.population import members_of
@@ -31,6 +31,8 @@ from core.schema import Scalar
 #: How much dearer asking about one contact is taken to be than estimated; and what asking about few costs at least.
 _CONTACT_WORK = 1
 _LEAST_WORK = 50_000
+#: What is no leaf.
+_JOINED = (Branch, SegmentReference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +95,15 @@ def members(
 ) -> ContactSet:
     """The members of a rule as of an instant: `evaluate(...).members`, in less time. Arguments and errors as there;
     `cache` serves what is asked about all of `candidates`."""
-    if bound.rule.limit is not None or not isinstance(bound.rule.nodes[-1], Branch):
+    rule = bound.rule
+    last = rule.nodes[-1]
+    if rule.limit is not None or isinstance(last, SegmentReference):
         return find(bound, root, as_of_us, parameters, candidates, cache, knowledge)
-    return _planned(bound, root, as_of_us, parameters, candidates, cache, knowledge, None, _no_time)[0]
+    context = _context(bound, root, as_of_us, candidates, knowledge)
+    if isinstance(last, Branch):
+        return _joined(bound, context, parameters, cache, None)
+    only = fill(last, given(bound, parameters))
+    return _leaf(only, context, cache).within(members_of(Population(rule.scope, rule.base), context))
 
 
 def planned(
@@ -112,62 +120,83 @@ def planned(
 ) -> tuple[ContactSet, Plan]:
     """The members, and what was done to find them; `texts`: with the text of each step; `stopwatch` (seconds, such as
     time.perf_counter): with its milliseconds, else 0."""
-    text_of = format_rule if texts else _no_text
-    return _planned(bound, root, as_of_us, parameters, candidates, cache, knowledge, text_of, stopwatch)
-
-
-def _planned(
-    bound: BoundRule,
-    root: Root,
-    as_of_us: int,
-    parameters: Mapping[str, Scalar],
-    candidates: NDArray[np.uint32] | None,
-    cache: LeafCache | None,
-    knowledge: Knowledge,
-    text_of: Callable[[Rule], str] | None,
-    stopwatch: Callable[[], float],
-) -> tuple[ContactSet, Plan]:
-    """`planned`; without `text_of` no steps are recorded."""
     started = stopwatch()
     rule = bound.rule
+    context = _context(bound, root, as_of_us, candidates, knowledge)
+    notes = _Notes(format_rule if texts else _no_text, stopwatch)
+    if rule.limit is None and len(conjuncts(rule.nodes)) > 1:
+        found = _joined(bound, context, parameters, cache, notes)
+        return found, Plan(tuple(notes.steps), (stopwatch() - started) * 1e3)
+    found = find(bound, root, as_of_us, parameters, candidates, cache, knowledge)
+    ms = (stopwatch() - started) * 1e3
+    arguments = given(bound, parameters)
+    whole = estimate(tuple(fill(node, arguments) for node in rule.nodes), bound, context)[-1]
+    text = notes.text_of(rule)
+    return found, Plan(
+        (PlanStep(len(rule.nodes) - 1, text, False, whole, _size(context.candidates), len(found), ms),), ms
+    )
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What is to be told of the steps, while they are run."""
+
+    text_of: Callable[[Rule], str]
+    stopwatch: Callable[[], float]
+    steps: list[PlanStep] = field(default_factory=list)
+
+
+def _context(
+    bound: BoundRule, root: Root, as_of_us: int, candidates: NDArray[np.uint32] | None, knowledge: Knowledge
+) -> Context:
     if candidates is not None:
         candidates = sorted_unique(candidates[candidates < root.contact_count]).astype(np.uint32, copy=False)
-    context = Context(root, as_of_us, bound.zone, candidates, bound.setting, knowledge)
+    return Context(root, as_of_us, bound.zone, candidates, bound.setting, knowledge)
+
+
+def _joined(
+    bound: BoundRule,
+    context: Context,
+    parameters: Mapping[str, Scalar],
+    cache: LeafCache | None,
+    notes: _Notes | None,
+) -> ContactSet:
+    """The members of a rule without a limit, conjunct by conjunct; the steps are noted where `notes` are given."""
+    rule, candidates = bound.rule, context.candidates
     arguments = given(bound, parameters)
     parts = conjuncts(rule.nodes)
-    if len(parts) < 2 or rule.limit is not None:
-        found = find(bound, root, as_of_us, parameters, candidates, cache, knowledge)
-        ms = (stopwatch() - started) * 1e3
-        whole = estimate(tuple(fill(node, arguments) for node in rule.nodes), bound, context)[-1]
-        text = "" if text_of is None else text_of(rule)
-        return found, Plan((PlanStep(len(rule.nodes) - 1, text, False, whole, _size(candidates), len(found), ms),), ms)
-    filled = [tuple(fill(node, arguments) for node in part_nodes(rule.nodes, part)) for part in parts]
+    filled = [_filled(part_nodes(rule.nodes, part), arguments) for part in parts]
     estimates = [estimate(nodes, bound, context)[-1] for nodes in filled]
     order = sorted(range(len(parts)), key=lambda at: (estimates[at].work, parts[at].node))
     scope = left = members_of(Population(rule.scope, rule.base), context)
-    steps: list[PlanStep] = []
     for number, at in enumerate(order):
-        began = stopwatch()
+        began = 0.0 if notes is None else notes.stopwatch()
         part, expected = parts[at], estimates[at]
         asked = candidates
         # Counting those who are left takes as long as a cheap step.
-        if number and (expected.work > _LEAST_WORK or text_of is not None):
+        if number and (expected.work > _LEAST_WORK or notes is not None):
             if len(left) == 0:
                 break
             if len(left) * expected.each * _CONTACT_WORK + _LEAST_WORK < expected.work:
                 asked = left.numbers()
         if asked is not candidates:
-            few = Context(root, as_of_us, bound.zone, asked, bound.setting, knowledge)
+            few = Context(context.root, context.as_of_us, bound.zone, asked, bound.setting, context.knowledge)
             answer = _answer(bound, part, filled[at], few, None, parameters)
+        elif number and cache is None and notes is None and expected.work > _LEAST_WORK:
+            answer = _answer(bound, part, filled[at], context.about(left), None, parameters)
         else:
             answer = _answer(bound, part, filled[at], context, cache, parameters)
         before, left = left, left - answer.found if answer.complement != part.negated else left & answer.found
-        ms = (stopwatch() - began) * 1e3
-        if text_of is not None:
+        if notes is not None:
+            ms = (notes.stopwatch() - began) * 1e3
             actual = len(answer.within(scope if asked is candidates else before))
-            text = text_of(_rule_of(bound, part))
-            steps.append(PlanStep(part.node, text, part.negated, expected, _size(asked), actual, ms))
-    return left, Plan(tuple(steps), (stopwatch() - started) * 1e3)
+            text = notes.text_of(_rule_of(bound, part))
+            notes.steps.append(PlanStep(part.node, text, part.negated, expected, _size(asked), actual, ms))
+    return left
+
+
+def _filled(nodes: tuple[Node, ...], arguments: Arguments) -> tuple[Node, ...]:
+    return tuple([fill(node, arguments) for node in nodes]) if arguments else nodes
 
 
 def _answer(
@@ -180,11 +209,16 @@ def _answer(
 ) -> LeafResult:
     """What a conjunct says of every contact that takes part, the scope aside if it is a single condition."""
     only = filled[0]
-    if len(filled) > 1 or isinstance(only, Branch | SegmentReference):
+    if len(filled) > 1 or isinstance(only, _JOINED):
         sub = replace(bound, rule=_rule_of(bound, part))
         root, as_of_us = context.root, context.as_of_us
         found = find(sub, root, as_of_us, parameters, context.candidates, cache, context.knowledge)
         return LeafResult(found)
+    return _leaf(only, context, cache)
+
+
+def _leaf(only: Condition, context: Context, cache: LeafCache | None) -> LeafResult:
+    """What a single condition says, its parameters filled in; known from `cache`, if it is."""
     if cache is None:
         return leaf(only, context)
     key = (context.zone_name, only)
@@ -206,6 +240,10 @@ def _size(candidates: NDArray[np.uint32] | None) -> int | None:
 
 def conjuncts(nodes: Sequence[Node]) -> tuple[Conjunct, ...]:
     """What all has to hold for the last node to hold, in the order written; one where the rule is no conjunction."""
+    last = nodes[-1]
+    if isinstance(last, Branch) and last.op is Op.AND and len(last.children) == len(nodes) - 1:
+        # Every other node is its child, so each is a single condition.
+        return tuple([Conjunct(at, at, False) for at in range(len(nodes) - 1)])
     firsts = first_nodes(nodes)
     found: list[Conjunct] = []
     stack = [Conjunct(0, len(nodes) - 1, False)]
@@ -235,6 +273,8 @@ def first_nodes(nodes: Sequence[Node]) -> list[int]:
 
 def part_nodes(nodes: Sequence[Node], part: Conjunct) -> tuple[Node, ...]:
     """The nodes of a conjunct, renumbered from 0."""
+    if part.first == part.node:
+        return (nodes[part.node],)
     if part.first == 0:
         return tuple(nodes[: part.node + 1])
     return tuple(

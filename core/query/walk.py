@@ -21,6 +21,7 @@ from core.query.ast import (
 )
 
 PartT = TypeVar("PartT")
+_ANCHORED = (SinceLast, UntilFirst)
 
 
 @cache
@@ -84,4 +85,4 @@ def filters(condition: object) -> Iterator[FilterTree]:
 
 def anchors(window: Window | None) -> EventSelection | None:
     """The events that bound a window, where a contact without them has no such window."""
-    return window.events if isinstance(window, SinceLast | UntilFirst) else None
+    return window.events if isinstance(window, _ANCHORED) else None

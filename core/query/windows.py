@@ -40,11 +40,13 @@ class Interval:
 
 
 ALWAYS = Interval(LEAST, GREATEST)
+#: Windows that are read by a calendar.
+_ZONED = (Absolute, Calendar)
 
 
 def zone_of(window: Window | None) -> Zone:
     """Whose calendar the window is read by."""
-    return window.zone if isinstance(window, Absolute | Calendar) else Zone.WORKSPACE
+    return window.zone if isinstance(window, _ZONED) else Zone.WORKSPACE
 
 
 def instants(window: Window | None, as_of_us: int, zone: ZoneInfo) -> Interval:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from core.segments.changes import Cause, ChangeTable
 from core.segments.saved import Saved
 
+#: Numbers below this take 15 bits.
+_SHORT = 1 << 15
+
 
 @dataclass(frozen=True, slots=True)
 class Steps:
@@ -81,7 +84,7 @@ class Pieces:
         effective_at_us = np.concatenate(none + [one.effective_at_us for one in self._steps])
         effective_at_us = np.where(effective_at_us < 0, recorded_at_us, np.minimum(effective_at_us, recorded_at_us))
         by_rank = ranks[segment] if len(names) else segment
-        rows = np.lexsort((contacts, by_rank, order, recorded_at_us))
+        rows = _sorted(recorded_at_us, order, by_rank, contacts)
         return ChangeTable(
             names,
             tuple(self._saved[name].version for name in names),
@@ -94,3 +97,19 @@ class Pieces:
             np.concatenate(none + [one.witness for one in self._steps])[rows],
             event_ids,
         )
+
+
+def _sorted(
+    recorded_at_us: NDArray[np.int64],
+    order: NDArray[np.int64],
+    by_rank: NDArray[np.int64],
+    contacts: NDArray[np.uint32],
+) -> NDArray[np.intp]:
+    """The order of the records: by these columns, one after the other. The last three are one number where they fit,
+    which takes a third of the time."""
+    if len(order) == 0 or int(order.min()) < 0 or max(int(order.max()), int(by_rank.max())) >= _SHORT:
+        return np.lexsort((contacts, by_rank, order, recorded_at_us))
+    together = (order << 48) | (by_rank << 32) | contacts
+    if bool((recorded_at_us == recorded_at_us[0]).all()):
+        return np.argsort(together, kind="stable")
+    return np.lexsort((together, recorded_at_us))

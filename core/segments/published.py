@@ -53,12 +53,26 @@ class Published:
 def views_of(
     root: Root, saved: Mapping[str, Saved], members: Mapping[str, BitColumn], earlier: Mapping[str, StandingView]
 ) -> dict[str, StandingView]:
-    """The views of all segments; where nothing changed, the same object as `earlier`."""
+    """The views of all segments; where nothing changed, the same object as `earlier`, and where only other facts did,
+    its counts."""
     views = {}
+    same_people: dict[int, bool] = {}
     for name, one in saved.items():
         frozen = members[name].freeze()
         view = earlier.get(name)
         if view is None or view.members is not frozen or view.root is not root or view.saved is not one:
-            view = StandingView(one, frozen, root)
+            counts: list[Counts] = []
+            if view is not None and view.members is frozen:
+                if id(view.root) not in same_people:
+                    same_people[id(view.root)] = _same_people(view.root, root)
+                counts = view._counts if same_people[id(view.root)] else counts
+            view = StandingView(one, frozen, root, counts)
         views[name] = view
     return views
+
+
+def _same_people(one: Root, other: Root) -> bool:
+    """Whether the same contacts are known, and reachable by the same channels."""
+    before, now = one.contacts, other.contacts
+    channels = zip(before.channels, now.channels, strict=True)
+    return before.known is now.known and all(was is reached for was, reached in channels)

@@ -64,7 +64,7 @@ def split(batch: FactBatch) -> Split:
     named = [
         getattr(fact, field)
         for fact in batch.facts
-        for field in ("contact", "survivor", "loser")
+        for field in ("contact", "survivor", "loser", "restored")
         if hasattr(fact, field)
     ]
     mixed = np.isin(batch.events.contacts, np.array(named, np.uint32))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.kernels.placing import Places
 from core.query.ast import (
     Absolute,
     BetweenAgo,
@@ -158,7 +159,7 @@ class Tally:
         wide = found.values.dtype == object or _largest(found.values) * max(1, len(found)) >= _SAFE
         totals: NDArray[Any] = np.zeros(len(contacts), object if wide else np.int64)
         present = np.zeros(len(contacts), np.int64)
-        rows = np.searchsorted(contacts, found.contacts)
+        rows = Places(contacts).of(found.contacts)
         np.add.at(totals, rows, found.values.astype(object) if wide else found.values)
         np.add.at(present, rows, found.present)
         return totals, present

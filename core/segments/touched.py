@@ -139,7 +139,8 @@ class TouchedBy:
             case ProductState():
                 return
             case _:
-                everywhere += [getattr(fact, name) for name in ("contact", "survivor", "loser") if hasattr(fact, name)]
+                named_by = ("contact", "survivor", "loser", "restored")
+                everywhere += [getattr(fact, name) for name in named_by if hasattr(fact, name)]
                 return
         for name in concerned:
             named[name].append(np.array([fact.contact], np.uint32))

@@ -2,7 +2,8 @@
 
 A step is what one accepted item said of one contact: row facts of one `item` are neighbours, and those that an event
 brought join the event. Steps of one contact keep the order of the log; contacts are independent of each other, so a
-wave may hold steps of many contacts. A merge is a step of both its contacts.
+wave may hold steps of many contacts. A merge is a step of both its contacts, and so is an unmerge with all that its
+item tells of them anew.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from core.events.facts import (
     ContactState,
     Erasure,
     ListChange,
+    MachineMark,
     Merge,
     ProductState,
+    Unmerge,
 )
 from core.segments.changes import Cause
 from core.segments.pieces import Steps
@@ -71,11 +74,18 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """The step that the next fact joins if it is of the same contact and item."""
+    """The step that the next fact joins if it is of the same contact and item. `other` is the second contact of an
+    unmerge, whose step is in the same wave."""
 
     contact: int
     before_event: int
     item: int
+    other: int | None = None
+
+    def takes(self, here: _Open) -> bool:
+        """Whether a fact of that contact and item joins."""
+        mine = here.contact in (self.contact, self.other)
+        return mine and (here.before_event, here.item) == (self.before_event, self.item)
 
 
 class EventWave:
@@ -187,18 +197,28 @@ def waves(
             wave.steps[contact] = Step(order, Cause.MERGE, -1)
         opened = here
 
-    def add_row(fact: ContactState | AttributeWrite | ListChange) -> None:
+    def add_unmerge(fact: Unmerge) -> None:
+        nonlocal opened
+        both = (fact.survivor, fact.restored)
+        newest.update(dict.fromkeys(both, max(newest.get(contact, -1) for contact in both)))
+        for contact in both:
+            wave_for(contact).steps[contact] = Step(order, Cause.UNMERGE, fact.occurred_at_us)
+        made[newest[fact.survivor]].facts.append(fact)
+        opened = _Open(fact.survivor, fact.before_event, fact.item, fact.restored)
+
+    def add_row(fact: ContactState | AttributeWrite | ListChange | MachineMark) -> None:
         nonlocal opened
         here = _Open(fact.contact, fact.before_event, fact.item)
         cause = Cause.IMPORT if fact.imported else Cause.EVENT
         instant_us = fact.occurred_at_us
         if isinstance(fact, ContactState) and fact.told_at_us is not None:
             instant_us = fact.told_at_us
-        if opened == here:
+        if opened is not None and opened.takes(here):
             step = made[newest[fact.contact]].steps[fact.contact]
             step.cause = min(step.cause, cause)
-            if step.cause is not Cause.MERGE:
+            if step.cause not in (Cause.MERGE, Cause.UNMERGE):
                 step.effective_at_us = instant_us
+            here = opened
         else:
             wave_for(fact.contact).steps[fact.contact] = Step(order, cause, instant_us)
         made[newest[fact.contact]].facts.append(fact)
@@ -215,12 +235,14 @@ def waves(
                 opened = None
             case Merge():
                 add_merge(fact)
+            case Unmerge():
+                add_unmerge(fact)
             case Erasure():
                 wave = wave_for(fact.contact)
                 wave.facts.append(fact)
                 wave.steps[fact.contact] = Step(order, Cause.ERASED, -1)
                 opened = None
-            case ContactState() | AttributeWrite() | ListChange():
+            case ContactState() | AttributeWrite() | ListChange() | MachineMark():
                 add_row(fact)
 
     following = iter(facts)

@@ -8,12 +8,14 @@ from typing import Any
 import grpc
 
 from cdp.segment.v1 import segment_pb2 as pb
-from core.errors import invalid
+from core.errors import CdpError, invalid
 from core.index.root import Root
 from core.query.ast import Rule
 from core.query.names import BoundRule
+from core.query.problems import UNKNOWN_NAME
 from core.segments.standing import Published, StandingView
 from services.segment_engine.convert import source_to_rule
+from services.segment_engine.leaf_store import LeafStore, LeafView
 from services.segment_engine.shard import EngineShard
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -30,8 +32,31 @@ async def read_rule(source: pb.RuleSource) -> Rule:
     return await asyncio.to_thread(source_to_rule, source)
 
 
+async def bind_source(shard: EngineShard, source: pb.RuleSource, root: Root) -> BoundRule:
+    """The rule of a request, bound. A short text goes by what is remembered of its shape."""
+    if source.WhichOneof("form") == "text" and source.ByteSize() <= _INLINE_BYTES:
+        try:
+            return shard.saved.bind_text(source.text, root)
+        except CdpError as error:
+            if error.reason != UNKNOWN_NAME:
+                raise  # and those of unknown names are looked at again, by `bind_rule`
+    return await bind_rule(shard, await read_rule(source), root)
+
+
 async def bind_rule(shard: EngineShard, rule: Rule, root: Root, as_name: str | None = None) -> BoundRule:
-    """The rule, bound; a large one in a thread."""
+    """The rule, bound; a large one in a thread. Names that facts do not have may be newer names of those they have."""
+    try:
+        return await _bound(shard, rule, root, as_name)
+    except CdpError as error:
+        if error.reason != UNKNOWN_NAME:
+            raise
+        by_keys = await shard.schema.by_keys(rule)
+        if by_keys is rule:
+            raise shard.schema.explained(rule, error) from None
+    return await _bound(shard, by_keys, root, as_name)
+
+
+async def _bound(shard: EngineShard, rule: Rule, root: Root, as_name: str | None) -> BoundRule:
     if len(rule.nodes) <= _INLINE_NODES:
         return shard.saved.bind(rule, root, as_name)
     return await asyncio.to_thread(shard.saved.bind, rule, root, as_name)
@@ -71,3 +96,8 @@ def instant_of(shard: EngineShard, as_of_us: int, published: Published) -> int:
     if as_of_us > shard.clock.now_us() + _FUTURE_TOLERANCE_US:
         raise invalid("AS_OF_IN_FUTURE", "as_of lies in the future; nobody knows yet who will belong")
     return as_of_us
+
+
+def leaf_view(leaves: LeafStore, published: Published, as_of_us: int) -> LeafView:
+    """What conditions answered before, for a call that asks about everyone at an instant."""
+    return leaves.at(published.root, as_of_us, passing=as_of_us == published.as_of_us)

@@ -2,16 +2,21 @@
 
 An evaluation is given a view of the store for its root and instant (`at`), as its leaf cache. A comparison of an
 attribute with values is kept until somebody writes that attribute, whatever the instant; a condition on events until an
-event of those types comes, for its instant; everything else for its root and instant.
+event of those types comes, for its instant; everything else for its root and instant. What can be asked for no more is
+dropped: answers of a version that nobody holds, and those at the newest version's instant once there is a newer one,
+which is several times a second.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, MutableMapping
+from functools import partial
 from threading import Lock
+from weakref import ref
 
 from core.index.root import Root
+from core.index.steps import StepView
 from core.query.ast import (
     AttributeAtEvent,
     AttributeCondition,
@@ -42,15 +47,26 @@ class LeafStore:
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
-        self._entries: OrderedDict[_Key, tuple[LeafResult, object, int]] = OrderedDict()
+        self._entries: OrderedDict[_Key, tuple[LeafResult, ref[object] | None, int]] = OrderedDict()
+        #: Keys that name by its identity what is no more. Whoever lets go of it last tells, perhaps under the lock.
+        self._gone: list[_Key] = []
+        self._passing: set[_Key] = set()
+        self._newest_us = -(2**63)
         self._lock = Lock()
         self.nbytes = 0
         self.hits = 0
         self.misses = 0
 
-    def at(self, root: Root, as_of_us: int) -> LeafView:
-        """The cache of an evaluation of all contacts of `root` at an instant."""
-        return LeafView(self, root, as_of_us)
+    def at(self, root: Root, as_of_us: int, *, passing: bool = False) -> LeafView:
+        """The cache of an evaluation of all contacts of `root` at an instant. `passing`: it is the instant of the
+        newest version, which nobody asks for once there is a newer one."""
+        if passing and as_of_us > self._newest_us:
+            with self._lock:
+                self._newest_us = as_of_us
+                for key in self._passing:
+                    self._drop(key)
+                self._passing.clear()
+        return LeafView(self, root, as_of_us, passing=passing)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -58,6 +74,7 @@ class LeafStore:
     def find(self, key: _Key) -> LeafResult | None:
         """The answer under a key."""
         with self._lock:
+            self._drop_gone()
             entry = self._entries.get(key)
             if entry is None:
                 self.misses += 1
@@ -66,25 +83,45 @@ class LeafStore:
             self._entries.move_to_end(key)
             return entry[0]
 
-    def keep(self, key: _Key, result: LeafResult, held: object) -> None:
-        """Keep an answer; `held` is what the key names by its identity, so that nothing else can take that."""
+    def keep(self, key: _Key, result: LeafResult, held: object, passing_us: int | None = None) -> None:
+        """Keep an answer; `held` is what the key names by its identity, and the answer goes when that does.
+        `passing_us`: it is of no use beyond that instant."""
         size = _OVERHEAD + result.found.nbytes
         if size > self._budget_bytes:
             return
+        named = None if held is None else ref(held, partial(_tell, self._gone, key))
         with self._lock:
-            before = self._entries.pop(key, None)
-            self.nbytes += size - (before[2] if before else 0)
-            self._entries[key] = (result, held, size)
+            if passing_us is not None and passing_us < self._newest_us:
+                return
+            self._drop_gone()
+            self._drop(key)
+            self.nbytes += size
+            self._entries[key] = (result, named, size)
+            if passing_us is not None:
+                self._passing.add(key)
             while self.nbytes > self._budget_bytes:
-                _, (_, _, gone) = self._entries.popitem(last=False)
-                self.nbytes -= gone
+                self._drop(next(iter(self._entries)))
+
+    def _drop_gone(self) -> None:
+        while self._gone:
+            self._drop(self._gone.pop())
+
+    def _drop(self, key: _Key) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.nbytes -= entry[2]
+
+
+def _tell(gone: list[_Key], key: _Key, _: object) -> None:
+    gone.append(key)
 
 
 class LeafView(MutableMapping[tuple[str, Node], LeafResult]):
     """The store as one evaluation sees it."""
 
-    def __init__(self, store: LeafStore, root: Root, as_of_us: int) -> None:
+    def __init__(self, store: LeafStore, root: Root, as_of_us: int, *, passing: bool) -> None:
         self._store = store
+        self._passing = passing
         self._root = root
         self._as_of_us = as_of_us
         self._own: dict[tuple[str, Node], LeafResult] = {}
@@ -103,7 +140,8 @@ class LeafView(MutableMapping[tuple[str, Node], LeafResult]):
         if len(self._own) < _OWN:
             self._own[key] = result
         versioned, held = self._versioned(key)
-        self._store.keep(versioned, result, held)
+        is_still = isinstance(held, StepView)
+        self._store.keep(versioned, result, held, self._as_of_us if self._passing and not is_still else None)
 
     def __delitem__(self, key: tuple[str, Node]) -> None:
         del self._own[key]

@@ -32,6 +32,8 @@ class SavedModels:
             model = model_from_proto(analytics_pb2.RfmModel.FromString(stored.payload))
             self._models[model.name] = model
         self._setting = Setting(workspace, rfm=dict(self._models))
+        #: How many changes these models have seen.
+        self.edition = 0
 
     def all(self) -> list[RfmModel]:
         """As they were saved, by name."""
@@ -51,6 +53,7 @@ class SavedModels:
     def applied(self, change: DefinitionChange, model: RfmModel) -> None:
         """Take over a committed version."""
         self.definitions.applied(change)
+        self.edition += 1
         self._models[model.name] = model
 
     def setting(self, names: Names) -> Setting:

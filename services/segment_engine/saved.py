@@ -11,6 +11,7 @@ from core.index.root import Root
 from core.query.ast import RfmInCell, RfmMoved, Rule
 from core.query.binding.bind import bind, references
 from core.query.names import BoundRule, Names
+from core.query.prepared import PreparedRules
 from core.query.rfm_model import RfmModel
 from core.query.text.format import format_rule
 from core.query.text.parse import parse
@@ -49,9 +50,16 @@ class SavedSegments:
         self.definitions = definitions
         self.models = models
         self._zone = zone
+        self._prepared = PreparedRules()
+        self._edition = 0
+        self._named: tuple[Root, tuple[int, int], Names] | None = None
         self._rules = {
             stored.revision.name: SegmentDefinition.decode(stored.payload).rule for stored in definitions.newest()
         }
+
+    def rules(self) -> Mapping[str, Rule]:
+        """Every saved rule by the name of its segment; not to be written."""
+        return self._rules
 
     def in_zone(self, zone: str) -> SavedSegments:
         """The same segments, to be bound to another local time."""
@@ -59,6 +67,7 @@ class SavedSegments:
 
     def applied(self, stored: Stored) -> None:
         """Take over a committed version."""
+        self._edition += 1
         name = stored.revision.name
         if stored.revision.deleted:
             self._rules.pop(name, None)
@@ -66,8 +75,11 @@ class SavedSegments:
             self._rules[name] = SegmentDefinition.decode(stored.payload).rule
 
     def names(self, root: Root) -> Names:
-        """What rules may speak of as of `root`."""
-        return self._names(root, self._rules, self.models)
+        """What rules may speak of as of `root`: the same object while neither it nor a definition changes."""
+        editions = (self._edition, self.models.edition)
+        if self._named is None or self._named[0] is not root or self._named[1] != editions:
+            self._named = (root, editions, self._names(root, self._rules, self.models))
+        return self._named[2]
 
     def _names(self, root: Root, rules: Mapping[str, Rule], models: SavedModels) -> Names:
         names = names_of(root, rules, self._zone)
@@ -77,6 +89,10 @@ class SavedSegments:
         """Check `rule` against the vocabulary as of `root` (the new text of `as_name` stands in its own place)."""
         rules = self._rules if as_name is None else {**self._rules, as_name: rule}
         return bind(rule, self._names(root, rules, self.models), as_name=as_name)
+
+    def bind_text(self, text: str, root: Root) -> BoundRule:
+        """The rule that `text` says, checked like `bind`; quick for a text of a shape that was met before."""
+        return self._prepared.bound(text, self.names(root))
 
     def bind_saved(self, name: str, root: Root) -> BoundRule:
         """A saved segment, bound. NOT_FOUND when there is none."""

@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from core.index.root import Root
 from core.index.section import Section
 from core.index.snapshot import decode, encode
 from services.runtime.telemetry import get_logger
+from services.segment_engine.written_sections import Written, WrittenSections
 
 _LOG = get_logger(__name__)
 _FORMAT = 2
@@ -39,6 +41,7 @@ class SnapshotStore:
     def __init__(self, folder: Path, workspace_id: str) -> None:
         self._folder = folder
         self._workspace_id = workspace_id
+        self._written = WrittenSections()
         self.position = 0
         self.epoch = ""
 
@@ -48,11 +51,12 @@ class SnapshotStore:
         for path in sorted(self._folder.glob("*.snapshot"), reverse=True):
             try:
                 index = read_snapshot(path, self._workspace_id)
-                self.epoch = _manifest(path, self._workspace_id)["epoch"]
+                manifest = _manifest(path, self._workspace_id)
             except DamagedSnapshotError as error:
                 _LOG.error("snapshot passed over", file=path.name, error=str(error))
                 continue
-            self.position = index.position
+            self.position, self.epoch = index.position, manifest["epoch"]
+            self._written = WrittenSections.read(manifest["sections"])
             _LOG.info("snapshot loaded", file=path.name, position=index.position)
             return index
         return Index()
@@ -71,7 +75,8 @@ class SnapshotStore:
         self.position = root.position
 
     def _write(self, root: Root, epoch: str) -> None:
-        write_snapshot(self._folder / f"{root.position:020d}.snapshot", root, self._workspace_id, epoch)
+        path = self._folder / f"{root.position:020d}.snapshot"
+        write_snapshot(path, root, self._workspace_id, epoch, self._written)
         manifests = sorted(self._folder.glob("*.snapshot"))
         for old in manifests[:-_KEPT]:
             old.unlink()
@@ -90,16 +95,25 @@ class SnapshotStore:
                 section.unlink()
 
 
-def write_snapshot(path: Path, root: Root, workspace_id: str, epoch: str = "") -> None:
-    """Write `root` so that the manifest `path` is either whole or not there. Sections that are there are kept."""
+def write_snapshot(
+    path: Path, root: Root, workspace_id: str, epoch: str = "", written: WrittenSections | None = None
+) -> None:
+    """Write `root` so that the manifest `path` is either whole or not there. Sections that are there are kept; those
+    that `written` knows to be the same as before are not even made, and it remembers the others."""
+    written = WrittenSections() if written is None else written
     sections = path.parent / _SECTIONS
     sections.mkdir(parents=True, exist_ok=True)
     parts = []
-    for section in encode(root):
-        digest = hashlib.sha256(section.data).hexdigest()
-        parts.append({"name": section.name, "bytes": len(section.data), "sha256": digest})
-        if not (sections / digest).exists():
-            _write_whole(sections / digest, section.data)
+    for draft in encode(root):
+        same = written.same(draft)
+        if same is None or not (sections / same.sha256).exists():
+            slices = draft.slices()
+            same = _digest(slices)
+            if not (sections / same.sha256).exists():
+                _write_whole(sections / same.sha256, slices)
+            written.remember(draft, same)
+        parts.append({"name": draft.name, "bytes": same.length, "sha256": same.sha256})
+    written.keep_only({part["name"] for part in parts})
     _sync_folder(sections)
     manifest = {
         "format": _FORMAT,
@@ -109,7 +123,7 @@ def write_snapshot(path: Path, root: Root, workspace_id: str, epoch: str = "") -
         "sections": parts,
     }
     body = json.dumps(manifest, indent=1).encode()
-    _write_whole(path, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    _write_whole(path, [memoryview(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)])
     _sync_folder(path.parent)
 
 
@@ -147,10 +161,18 @@ def _section(folder: Path, part: dict[str, Any]) -> Section:
     return Section(part["name"], data)
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def _digest(slices: Sequence[memoryview]) -> Written:
+    digest = hashlib.sha256()
+    for part in slices:
+        digest.update(part)
+    return Written(digest.hexdigest(), sum(map(len, slices)))
+
+
+def _write_whole(path: Path, slices: Sequence[memoryview]) -> None:
     draft = path.with_name(path.name + ".draft")
     with draft.open("wb") as file:
-        file.write(data)
+        for part in slices:
+            file.write(part)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

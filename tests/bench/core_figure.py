@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,7 @@ def _measure_here(plan: CorePlan, folder: Path, console: Console) -> dict[str, o
     with load_progress() as progress:
         index, load = load_ours(workload, progress)
         peers = () if plan.ours_only else _load_peers(workload, folder, progress, console)
+    compacted_s = _compact(index)
     bandwidth = read_bandwidth()
     result: dict[str, object] = {
         "contacts": workload.contacts,
@@ -77,6 +79,7 @@ def _measure_here(plan: CorePlan, folder: Path, console: Console) -> dict[str, o
         "versions": {peer.name: peer.version for peer in peers},
         "read_gb_per_s_one_thread": round(bandwidth / 1e9, 1),
         "load": load.report(workload),
+        "compaction_s": compacted_s,
     }
     _print_pairs("load and memory of ours", load.report(workload), console)
     ours = Ours(index.root())
@@ -95,6 +98,14 @@ def _measure_here(plan: CorePlan, folder: Path, console: Console) -> dict[str, o
     if not plan.questions_only:
         result |= _beside(index, workload, folder, console)
     return result
+
+
+def _compact(index: Index) -> float:
+    """Join runs of events as the engine does aside, about once a minute; the seconds that it took."""
+    started_s = time.perf_counter()
+    while index.events.compactions():
+        index.compact()
+    return round(time.perf_counter() - started_s, 1)
 
 
 def _warm_up(seed: int) -> None:

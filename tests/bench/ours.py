@@ -1,4 +1,5 @@
-"""Our engine as the questions ask it: rules as text, parsed, bound and evaluated inside the clock."""
+"""Our engine as the questions ask it: rules as text, read, bound and evaluated inside the clock. As in a process that
+answers questions, a text of a known shape has its values put into the rule of an earlier one."""
 
 from __future__ import annotations
 
@@ -10,10 +11,9 @@ import numpy as np
 from core.errors import CdpError
 from core.index.contact_set import ContactSet
 from core.index.root import Root
-from core.query.binding.bind import bind
 from core.query.names import BoundRule, Names
 from core.query.plan import members as members_of
-from core.query.text.parse import parse
+from core.query.prepared import PreparedRules
 from core.segments.vocabulary import names_of
 from tests.bench.analytics import cohort_rows, counts_for_each, overlaps, rfm_cells
 from tests.bench.engine import Answer, At, Constants, Money, NotMeasuredError
@@ -29,6 +29,7 @@ class Ours:
         self.names: Names = names_of(root, {}, "UTC")
         self.saved: tuple[ContactSet, ...] = ()
         self.evaluate_s = 0.0
+        self._prepared = PreparedRules()
 
     def save_segments(self, texts: Sequence[str], as_of_us: int) -> None:
         """Evaluate what stands saved; their numbers are 1, 2, 3 ..."""
@@ -96,7 +97,7 @@ class Ours:
         return self.saved[number - 1]
 
     def _bound(self, template: str, constants: Constants) -> BoundRule:
-        return bind(parse(_fill(template, constants)), self.names)
+        return self._prepared.bound(_fill(template, constants), self.names)
 
 
 def summary(members: ContactSet) -> Answer:

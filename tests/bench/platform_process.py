@@ -39,6 +39,10 @@ class PlatformProcess:
         assert self._process is not None
         return self._process.pid
 
+    def snapshot_since(self, at_s: float) -> bool:
+        """Whether the segment engine has finished a snapshot at or after an instant (seconds, as of `time.time`)."""
+        return any(path.stat().st_mtime >= at_s for path in (self._folder / "snapshots").glob("*/*.snapshot"))
+
     async def __aenter__(self) -> PlatformProcess:
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("CDP_")},

@@ -23,7 +23,7 @@ class LoadPlan:
     warm_s: float = 2.0
     step_s: float = 10.0
     hold_s: float = 20.0
-    rounds: int = 2
+    rounds: int = 5
     seed: int = 20_261_122
 
     def report(self) -> dict[str, object]:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from core.index.packing import Packed
 from core.index.root import Root
 from core.index.table import Column
 from core.kernels.pair_counts import ValueRows, contacts_by_value
+from core.kernels.pairs_in_order import OrderedRows
 from core.query.ast import (
     Branch,
     Compare,
@@ -35,11 +37,15 @@ from core.query.execute import evaluate
 from core.query.execute_context import Context
 from core.query.knowledge import Knowledge
 from core.query.names import BoundRule
-from core.query.rows.event_pass import passes
+from core.query.rows.event_pass import RunPass, passes
 from core.query.rows.texts import composed
 from core.query.walk import parts_of
 from core.schema import Kind, Scalar
 
+#: A window with fewer than one row for so many rows of a run is dealt out, not read in the order of contacts, ...
+_SPARSE = 2
+#: ... and so is a run of fewer than one row for so many contacts.
+_SHORT = 32
 #: More values than this are not packed beside their contacts.
 _MOST_VALUES = 65_535
 _DID = {(Compare.GE, 1), (Compare.GT, 0)}
@@ -228,10 +234,10 @@ def _below(nodes: tuple[Node, ...], tops: list[int]) -> set[int]:
     return needed
 
 
-def _rows_of(parts: list[_With], numbers: list[int], context: Context) -> list[ValueRows] | None:
+def _rows_of(parts: list[_With], numbers: list[int], context: Context) -> list[ValueRows | OrderedRows] | None:
     """The rows of the selections with their values; None where events have to be picked one by one, or the parameter is
     no plain column of texts."""
-    rows: list[ValueRows] = []
+    rows: list[ValueRows | OrderedRows] = []
     for part in parts:
         found = passes(part.events, context)
         if found is None:
@@ -241,8 +247,19 @@ def _rows_of(parts: list[_With], numbers: list[int], context: Context) -> list[V
             if any(column.kind is not Kind.TEXT for column in columns):
                 return None
             mask = one.whole_mask()
-            rows += [_value_rows(column, one.rows, one.contacts(), mask, numbers) for column in columns]
+            dense = mask is None and all(column.rows is None for column in columns)
+            long = len(one.run) * _SHORT >= context.rows and len(one) * _SPARSE >= len(one.run)
+            if dense and long:
+                rows += [_ordered_rows(one, part.path, column, numbers) for column in columns]
+            else:
+                rows += [_value_rows(column, one.rows, one.contacts(), mask, numbers) for column in columns]
     return rows
+
+
+def _ordered_rows(one: RunPass, path: str, column: Column, numbers: list[int]) -> OrderedRows:
+    order, packed = one.run.contact_order(), one.run.values_by_contact(path, column)
+    table = _table(packed, numbers)
+    return OrderedRows(order.starts, order.low, order.rows, one.rows.start, len(one), packed.codes, table)
 
 
 def _value_rows(
@@ -256,9 +273,14 @@ def _value_rows(
         mask = None if mask is None else mask[selected.rows]
     if mask is not None:
         contacts, codes = contacts[mask], codes[mask]
-    table = np.zeros(int(codes.max(initial=0)) + 1, np.uint32)
-    for place, number in enumerate(numbers):
-        code, rest = divmod(number - packed.base, packed.factor)
-        if rest == 0 and 0 <= code < len(table):
-            table[code] = place + 1
-    return ValueRows(contacts, codes, table)
+    return ValueRows(contacts, codes, _table(Packed(codes, packed.base, packed.factor), numbers))
+
+
+def _table(packed: Packed, numbers: list[int]) -> NDArray[np.uint32]:
+    """For each code that occurs, 1 and the place of its value in `numbers`, or 0; for those below, which do not, 1."""
+    table = np.zeros(int(packed.codes.max(initial=0)) + 1, np.uint32)
+    table[: int(packed.codes.min(initial=len(table) - 1))] = 1
+    codes, rest = np.divmod(np.array(numbers, np.int64) - packed.base, packed.factor)
+    held = np.flatnonzero((rest == 0) & (codes >= 0) & (codes < len(table)))
+    table[codes[held]] = held + 1
+    return table

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.index.contact_set import ContactSet
 from core.query.ast import AttributeCondition, Comparison, ElementMatch
 from core.query.execute_context import Context
 from core.query.leaves.leaf_result import LeafResult
 from core.query.rows.comparisons import compare, positive_form
 from core.query.rows.distinct_domain import DistinctDomain, decided_by_value
+from core.query.rows.distinct_truth import plain_truth
 from core.query.rows.domain import ContactDomain
 from core.query.rows.filters import matching_leaf
 
@@ -41,6 +45,15 @@ def _by_value(test: Comparison, context: Context) -> ContactSet | None:
     column = view.whole(context.as_of_us)
     if column is None:
         return None
-    truth = compare(test, DistinctDomain(test.name, column.kinds, column.values, context), context)
-    row_truth = compare(test, DistinctDomain(test.name, column.row_kinds, column.row_values, context), context)
-    return column.select(truth, row_truth)
+    truth = _truth(test, column.kinds, column.values, context)
+    return column.select(truth, _truth(test, column.row_kinds, column.row_values, context))
+
+
+def _truth(
+    test: Comparison, kinds: NDArray[np.uint8], values: NDArray[np.int64] | NDArray[np.uint32], context: Context
+) -> NDArray[np.bool_]:
+    """A new array, one answer for each value."""
+    if len(kinds) == 0:
+        return np.zeros(0, np.bool_)
+    truth = plain_truth(test, kinds, values, context)
+    return compare(test, DistinctDomain(test.name, kinds, values, context), context) if truth is None else truth

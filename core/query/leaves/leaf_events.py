@@ -49,9 +49,9 @@ def _in_one_pass(found: list[RunPass], numbers: Range, complement: bool, context
     if first > last or last < 0 or first > _MANY:
         return LeafResult(ContactSet.empty(), complement)
     if first <= 0:
-        others = ContactSet.empty() if last >= _MANY else counted(found, last + 1, None, n)
+        others = ContactSet.empty() if last >= _MANY else counted(found, last + 1, None, n, context.among)
         return LeafResult(others, not complement)
-    return LeafResult(counted(found, first, None if last >= _MANY else last, n), complement)
+    return LeafResult(counted(found, first, None if last >= _MANY else last, n, context.among), complement)
 
 
 def _is_did(compare: Compare, counts: tuple[Operand, ...]) -> bool:

@@ -18,10 +18,14 @@ from core.query.ast import (
     Compare,
     CountMeasure,
     EventAggregate,
+    EventTime,
+    Interest,
     Measure,
 )
 from core.query.execute_context import Context
+from core.query.leaves.interests import scores_of
 from core.query.leaves.leaf_aggregates import aggregate
+from core.query.leaves.measured_values import event_instants
 from core.query.rows.numbers_compare import in_units
 from core.query.rows.selecting import pick
 from core.schema import DECIMAL_SCALE, Kind
@@ -80,6 +84,10 @@ def _values(measure: Measure, context: Context) -> MeasureValues:
             if kind not in _ORDERED:
                 raise invalid("MEASURE_KIND", f"{function.value}({path}) has no order for values of {kind.name}")
             return MeasureValues(contacts, values, kind)
+        case EventTime(events, first):
+            return MeasureValues(*event_instants(events, context, first=first), Kind.INSTANT)
+        case Interest():
+            return MeasureValues(*scores_of(measure, context), Kind.DECIMAL)
 
 
 def _of_attribute(name: str, context: Context) -> MeasureValues:

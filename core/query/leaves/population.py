@@ -34,6 +34,8 @@ def _members_of(population: Population, context: Context) -> ContactSet:
         # A single text is no list of bases, and CONTAINS would look inside of it.
         held &= context.attribute(BASES_ATTRIBUTE).kinds == np.uint8(Kind.TEXT_LIST)
         return whole & context.to_set(held)
+    if population.scope is Scope.KNOWN and context.candidates is None:
+        return context.root.contacts.existing_and_known(context.as_of_us)
     existing = context.root.exists(context.as_of_us, context.candidates)
     match population.scope:
         case Scope.KNOWN:

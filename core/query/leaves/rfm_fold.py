@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,14 +75,20 @@ def columns_of(found: list[RunPass], value_path: str | None) -> tuple[list[Packe
 
 
 def block_ranges(found: list[RunPass], contact_count: int, step: int) -> list[tuple[int, int]]:
-    """All blocks of contacts as ranges that are worth folding at the same time, whole steps each but the last."""
-    for one in found:
-        # Made here: two threads that miss it would make it twice.
-        one.run.contact_order()
+    """All blocks of contacts as ranges that are worth folding at the same time, whole steps each but the last, with
+    about as much to do: active contacts may stand close together."""
+    # Orders are made here: two threads that miss one would make it twice.
+    starts = [one.run.contact_order().starts for one in found]
     blocks = (contact_count + BLOCK - 1) // BLOCK
     steps = -(-blocks // step)
-    part = max(1, -(-steps // parts_for(sum(map(len, found)), _LEAST_ROWS))) * step
-    return [(first, min(first + part, blocks)) for first in range(0, blocks, part)]
+    threads = parts_for(sum(map(len, found)), _LEAST_ROWS)
+    # Going over a contact takes about half of what an event does.
+    edges = np.arange(steps + 1) * step
+    work = edges * (BLOCK // 2)
+    for one in starts:
+        work = work + one[np.minimum(edges, len(one) - 1)]
+    inner = [int(np.searchsorted(work, int(work[-1]) * number // threads)) for number in range(1, threads)]
+    return list(pairwise(sorted({0, *(min(end * step, blocks) for end in inner), blocks})))
 
 
 def most_contacts(found: list[RunPass], first_block: int, after_block: int) -> int:

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from core.index.contact_order import BLOCK
 from core.index.contact_set import ContactSet
+from core.index.contact_totals import ContactTotals
 from core.index.packing import Packed
+from core.kernels.contact_totals import fold_totals
 from core.kernels.rfm import fold_last_count_sum
 from core.kernels.rfm_grid import (
     KEY_BITS,
@@ -41,6 +43,8 @@ from core.query.windows import GREATEST, LEAST
 
 #: Blocks of contacts folded at once: 65,536 contacts, whose values stay in the second cache.
 _BLOCKS = 256
+#: Shorter runs are merged away soon: what they say of each contact is not worth keeping.
+_LONG = 1 << 17
 _EVERYONE = np.zeros(0, np.bool_)
 
 
@@ -169,10 +173,12 @@ def ranked_values(
             one.run.times_by_contact()
     values, scale = columns
     contact_count = context.root.contact_count
+    masks = [_EVERYONE if mask is None else mask for mask in (one.whole_mask() for one in found)]
     fold = _Fold(
         found,
-        [_EVERYONE if mask is None else mask for mask in (one.whole_mask() for one in found)],
+        masks,
         values,
+        [_totals(one, mask, value_path) if following else None for one, mask in zip(found, masks, strict=True)],
         scale,
         members.words(_padded(contact_count) >> 6),
         following,
@@ -190,6 +196,14 @@ def ranked_values(
     return result
 
 
+def _totals(one: RunPass, mask: NDArray[np.bool_], value_path: str | None) -> ContactTotals | None:
+    """What a long run says of each contact, where all of its events take part."""
+    if len(mask) or len(one) < len(one.run) or len(one) < _LONG:
+        return None
+    columns = () if value_path is None else one.run.params.columns[value_path]
+    return one.run.contact_totals(value_path, columns[0] if columns else None)
+
+
 def _padded(contact_count: int) -> int:
     """So many contacts rounded up to whole steps of a fold."""
     return -(-contact_count // (BLOCK * _BLOCKS)) * BLOCK * _BLOCKS
@@ -200,6 +214,8 @@ class _Fold:
     passes: list[RunPass]
     masks: list[NDArray[np.bool_]]
     values: list[Packed]
+    #: Of runs that take part as a whole.
+    totals: list[ContactTotals | None]
     scale: int
     members: NDArray[np.uint64]
     #: Whether the passes follow each other in time.
@@ -218,12 +234,14 @@ class _Fold:
         bins = np.zeros(1 << KEY_BITS, np.int64), new_number_counts(), np.zeros(SUM_BINS, np.int64)
         place = 0
         for block in range(first_block, after_block, _BLOCKS):
-            last.fill(0 if self.following else LEAST)
+            if not self.following:
+                # Else the last row is not compared with what stands here, and read of contacts with a count only.
+                last.fill(LEAST)
             counts.fill(0)
             totals.fill(0)
             first_key = 1
-            for one, mask, packed in zip(self.passes, self.masks, self.values, strict=True):
-                self._add(one, mask, packed, block, first_key, last, counts, totals)
+            for number, one in enumerate(self.passes):
+                self._add(number, block, first_key, last, counts, totals)
                 first_key += len(one)
             place = take_ranked(
                 block * BLOCK,
@@ -246,18 +264,22 @@ class _Fold:
 
     def _add(
         self,
-        one: RunPass,
-        mask: NDArray[np.bool_],
-        packed: Packed,
+        number: int,
         block: int,
         first_key: int,
         last: NDArray[Any],
         counts: NDArray[np.uint32],
         totals: NDArray[np.int64],
     ) -> None:
+        one, mask, packed, known = self.passes[number], self.masks[number], self.values[number], self.totals[number]
+        base, factor = packed.base * self.scale, packed.factor * self.scale
+        if known is not None:
+            entries = (known.starts, known.low, known.rows, known.counts, known.sums)
+            fold_totals(*entries, block, block + _BLOCKS, first_key, base, factor, last, counts, totals)
+            return
         order = one.run.contact_order()
         where = (order.starts, order.low, order.rows, block, block + _BLOCKS, one.rows.start, len(one), mask)
-        value = (packed.codes, packed.base * self.scale, packed.factor * self.scale)
+        value = (packed.codes, base, factor)
         if self.following:
             fold_ranked(*where, first_key, *value, last, counts, totals)
         else:
@@ -298,10 +320,13 @@ def _collected(
     least = np.array([min(first, top) for first, _ in intervals], dtype)
     largest = np.array([min(last, top) for _, last in intervals], dtype)
     room = int(counts[bins].sum()) + 1
+    unsigned = np.dtype(f"u{dtype.itemsize}")
+    origins, widths = least.view(unsigned), (largest.view(unsigned) - least.view(unsigned))
 
     def collect(values: NDArray[Any]) -> NDArray[Any]:
         collected = np.empty(min(room, len(values) + 1), dtype)
-        return collected[: collect_between(values, least, largest, collected)]
+        count = collect_between(values.view(unsigned), origins, widths, collected.view(unsigned))
+        return collected[:count]
 
     near = np.concatenate(in_parallel([partial(collect, values) for values in parts]))
     near.sort()

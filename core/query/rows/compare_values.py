@@ -14,6 +14,7 @@ from core.query.ast import AttributeOperand, Compare, Operand
 from core.query.ast import Literal as Written
 from core.query.execute_context import Context
 from core.query.leaves.leaf_result import LeafResult
+from core.query.rows.attribute_operands import attribute_values
 from core.query.rows.comparisons import positive_form
 from core.query.rows.numbers_compare import in_units, relate, relate_to_units
 from core.schema import DECIMAL_SCALE, DecimalUnits, Kind
@@ -97,7 +98,7 @@ def _one(
     context: Context,
 ) -> NDArray[np.bool_]:
     if isinstance(operand, AttributeOperand):
-        return _against_attribute(values, kind, relation, operand.name, owners, context)
+        return _against_attribute(values, kind, relation, operand, owners, context)
     if not isinstance(operand, Written) or isinstance(operand.value, str):
         raise CdpError(Code.INTERNAL, "OPERAND_UNBOUND", f"a number is compared with {operand!r}")
     if kind not in _NUMBERS:
@@ -111,12 +112,12 @@ def _against_attribute(
     values: NDArray[Any],
     kind: Kind,
     relation: Compare,
-    name: str,
+    operand: AttributeOperand,
     owners: NDArray[np.uint32] | None,
     context: Context,
 ) -> NDArray[np.bool_]:
     """False where the attribute is missing or of a kind apart."""
-    valid = context.attribute_of(name, owners)
+    valid = attribute_values(operand, owners, context)
     if kind not in _NUMBERS:
         return np.asarray(relate(values, relation, valid.values) & (valid.kinds == kind), np.bool_)
     result = np.zeros(len(values), np.bool_)

@@ -15,6 +15,7 @@ from core.query.ast import AttributeAtEvent, AttributeOperand, Compare, Comparis
 from core.query.ast import Operand as Written
 from core.query.execute_context import Context, Valid
 from core.query.leaves.sequence_domain import step_values
+from core.query.rows.attribute_operands import attribute_values
 from core.query.rows.comparisons_dates import compare_dated, completed_years
 from core.query.rows.domain import Domain, Operand
 from core.query.rows.literal_ranges import NOWHERE, Range, range_of
@@ -162,7 +163,7 @@ def _one(
     if isinstance(written, Literal):
         return _against_literal(operand, relation, written.value, folded, context)
     if isinstance(written, AttributeOperand):
-        other = context.attribute_of(written.name, domain.contacts(operand.rows))
+        other = attribute_values(written, domain.contacts(operand.rows), context)
         return _against_attribute(operand, relation, other, folded, context)
     if isinstance(written, AttributeAtEvent):
         then = attribute_at(written.name, operand, domain, context)

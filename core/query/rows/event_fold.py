@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from core.index.contact_order import BLOCK
 from core.index.contact_set import ContactSet
 from core.index.packing import Packed
 from core.kernels.bits import mean_words_between, present_words_between, words_between, words_for
-from core.kernels.folding import fold_extremes, fold_sums
+from core.kernels.folding import fold_counts, fold_extremes, fold_sums, fold_totals
+from core.kernels.sums_between import AT_ONCE, MOST_RUNS, sums_between
 from core.kernels.threads import in_parallel, parts_for
 from core.query.ast import EventAggregate, Function
 from core.query.execute_context import Context
@@ -63,7 +65,10 @@ class Fold:
         words = words_for(self.contact_count)
         if first > last:
             return ContactSet(words, None), False
-        in_parallel([partial(self._select, some, first, last, words, default) for some in self._shares()])
+        if default and self._at_once():
+            self._sums_between(first, last, words)
+        else:
+            in_parallel([partial(self._select, some, first, last, words, default) for some in self._shares()])
         inverted = default and first <= 0 <= last
         if inverted:
             np.invert(words, out=words)
@@ -73,22 +78,58 @@ class Fold:
     def values(self) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
         """Contacts that have a value, ascending; their sum (smallest, largest) and the number of their values."""
         contacts, found, numbers = [np.zeros(0, np.uint32)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for place, totals, counts in self._chunks(range(0, self.contact_count, BLOCK * _BLOCKS)):
+        for place, totals, counts in self._chunks(range(0, self.contact_count, BLOCK * _BLOCKS), counted=True):
             held = np.flatnonzero(counts)
             contacts.append((held + place).astype(np.uint32))
             found.append(totals[held])
             numbers.append(counts[held].astype(np.int64))
         return np.concatenate(contacts), np.concatenate(found), np.concatenate(numbers)
 
+    def _at_once(self) -> bool:
+        """Whether all runs go through one kernel: few enough, without a mask, codes of one dtype."""
+        return (
+            self.function is Function.SUM
+            and len(self.parts) <= MOST_RUNS
+            and not any(len(part.mask) for part in self.parts)
+            and len({part.packed.codes.dtype for part in self.parts}) == 1
+            and all(part.packed.codes.flags.carray for part in self.parts)
+        )
+
+    def _sums_between(self, first: int, last: int, words: NDArray[np.uint64]) -> None:
+        """Whose sum, 0 without any value, lies between both."""
+        orders = [part.run_pass.run.contact_order() for part in self.parts]
+        missing = MOST_RUNS - len(orders)
+        starts = (*(order.starts for order in orders), *[np.zeros(1, np.uint32)] * missing)
+        low = (*(order.low for order in orders), *[np.zeros(0, np.uint8)] * missing)
+        rows = (*(order.rows for order in orders), *[np.zeros(0, np.uint32)] * missing)
+        none = np.zeros(0, self.parts[0].packed.codes.dtype)
+        codes = (*(part.packed.codes for part in self.parts), *[none] * missing)
+        runs = (starts, low, rows, codes)
+        windows = np.zeros((MOST_RUNS, 4), np.int64)
+        for window, part in zip(windows, self.parts, strict=False):
+            inside, packed = part.run_pass.rows, part.packed
+            window[:] = inside.start, inside.stop - inside.start, packed.base, packed.factor
+        ends = np.linspace(0, -(-self.contact_count // BLOCK), self._threads() + 1).astype(np.int64).tolist()
+        in_parallel(
+            [
+                partial(sums_between, *runs, windows, *share, first, last, np.empty(AT_ONCE, np.int64), words)
+                for share in pairwise(ends)
+            ]
+        )
+
+    def _threads(self) -> int:
+        return parts_for(self.contact_count + sum(len(part.run_pass.run) for part in self.parts), _LEAST_PART)
+
     def _shares(self) -> list[range]:
         """Where the chunks begin, by the thread that takes them."""
         starts = range(0, self.contact_count, BLOCK * _BLOCKS)
-        threads = parts_for(self.contact_count + sum(len(part.run_pass.run) for part in self.parts), _LEAST_PART)
-        share = -(-len(starts) // threads)
+        share = -(-len(starts) // self._threads())
         return [starts[first : first + share] for first in range(0, len(starts), share)]
 
     def _select(self, starts: range, first: int, last: int, words: NDArray[np.uint64], default: bool) -> None:
-        for place, totals, counts in self._chunks(starts):
+        # Of a sum whose default is 0 only the total is asked for: counting takes as long as adding.
+        masked = any(len(part.mask) for part in self.parts)
+        for place, totals, counts in self._chunks(starts, counted=masked or not default):
             here = words[place >> 6 : (place + len(totals)) >> 6]
             self._compare(totals, counts, first, last, here, default=default)
 
@@ -112,11 +153,12 @@ class Fold:
         else:
             present_words_between(totals, counts, first, last, words)
 
-    def _chunks(self, starts: range) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.uint32]]]:
-        """For the contacts from each of `starts` on: the first of them, their totals and counts, valid until the next
-        step."""
+    def _chunks(self, starts: range, *, counted: bool) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.uint32]]]:
+        """For the contacts from each of `starts` on: the first of them, their totals and (`counted`, else none) counts,
+        valid until the next step."""
         whole = 64 * ((self.contact_count + 63) >> 6)
-        totals, counts = np.empty(BLOCK * _BLOCKS, np.int64), np.empty(BLOCK * _BLOCKS, np.uint32)
+        totals = np.empty(BLOCK * _BLOCKS, np.int64)
+        counts = np.empty(BLOCK * _BLOCKS if counted else 0, np.uint32)
         for place in starts:
             totals.fill(0)
             counts.fill(0)
@@ -128,12 +170,17 @@ class Fold:
 
     def _add(self, part: _Part, first: int, after: int, totals: NDArray[np.int64], counts: NDArray[np.uint32]) -> None:
         order, rows, packed = part.run_pass.run.contact_order(), part.run_pass.rows, part.packed
-        where = (order.starts, order.low, order.rows, first, after, rows.start, rows.stop - rows.start, part.mask)
+        where = (order.starts, order.low, order.rows, first, after, rows.start, rows.stop - rows.start)
+        values = (packed.codes, packed.base, packed.factor)
         if self.function in (Function.MIN, Function.MAX):
             sign = 1 if self.function is Function.MAX else -1
-            fold_extremes(*where, packed.codes, packed.base, packed.factor, sign, totals, counts)
+            fold_extremes(*where, part.mask, *values, sign, totals, counts)
+        elif len(part.mask):
+            fold_sums(*where, part.mask, *values, totals, counts)
         else:
-            fold_sums(*where, packed.codes, packed.base, packed.factor, totals, counts)
+            fold_totals(*where, *values, totals)
+            if len(counts):
+                fold_counts(*where, counts)
 
 
 def fold_of(condition: EventAggregate, context: Context) -> Fold | None:

@@ -18,6 +18,8 @@ from core.index.contact_set import ContactSet
 from core.index.event_run import EventRun
 from core.kernels.bits import set_bits, set_bits_between, set_bits_where, words_between, words_for
 from core.kernels.counting import count_up, count_up_where
+from core.kernels.ranges import last_of_groups
+from core.kernels.semijoin import keep_members
 from core.kernels.threads import in_parallel, parts_for
 from core.query.ast import Branch, Comparison, EventSelection, FilterTree, Literal, Op, Zone
 from core.query.execute_context import Context
@@ -25,7 +27,7 @@ from core.query.rows.comparisons import equal_text
 from core.query.rows.domain import EventDomain
 from core.query.rows.filters import matching
 from core.query.rows.literal_ranges import NOWHERE, Range, range_of
-from core.query.rows.selecting import matching_types
+from core.query.rows.selecting import runs_between
 from core.query.rows.selecting_more import needs_refining
 from core.query.windows import zone_of
 from core.schema import Kind
@@ -33,7 +35,11 @@ from core.schema import Kind
 #: Below one row for so many contacts a set is made of numbers, not of words.
 _SPARSE = 256
 #: A second thread pays from so many filtered rows a part on.
-_LEAST_PART = 500_000
+_LEAST_PART = 300_000
+#: Where less than one contact of so many is asked about, counting sorts their events.
+_FEW_ASKED = 8
+#: Rows of which those of some contacts are kept at once.
+_PIECE = 65_536
 #: The largest count of one byte, and of four: more than the events of any contact.
 _FULL, _MANY = 255, 2**32 - 1
 
@@ -122,11 +128,8 @@ def passes(events: EventSelection, context: Context) -> list[RunPass] | None:
     if interval.start >= until:
         return []
     found = []
-    for type_name in matching_types(events.names, context.root):
-        for run in context.root.events[type_name]:
-            rows = run.between(interval.start, until)
-            if rows.stop > rows.start:
-                found += _pass(run, rows, events.filter, context)
+    for _, run, rows in runs_between(events.names, interval.start, until, context):
+        found += _pass(run, rows, events.filter, context)
     return found
 
 
@@ -150,13 +153,19 @@ def _words_of(found: list[RunPass], contact_count: int) -> NDArray[np.uint64]:
 def _shares(found: list[RunPass]) -> list[list[RunPass]]:
     """The passes by the thread that takes them. Those without a filter are not parted: blocks answer them."""
     filtered = [one for one in found if one.mask is not None or one.ranges]
-    rows = sum(map(len, filtered))
+    first, *others = _halves(filtered)
+    return [[*(one for one in found if one.mask is None and not one.ranges), *first], *others]
+
+
+def _halves(found: list[RunPass]) -> list[list[RunPass]]:
+    """The passes in parts of about as many rows, one for each thread that pays."""
+    rows = sum(map(len, found))
     threads = parts_for(rows, _LEAST_PART)
     if threads == 1:
         return [found]
-    shares: list[list[RunPass]] = [[one for one in found if one.mask is None and not one.ranges]]
+    shares: list[list[RunPass]] = [[]]
     taken = 0
-    for one in filtered:
+    for one in found:
         first = 0
         while first < len(one):
             after = min(len(one), first + -(-rows // threads) * len(shares) - taken)
@@ -167,10 +176,15 @@ def _shares(found: list[RunPass]) -> list[list[RunPass]]:
     return shares
 
 
-def counted(found: list[RunPass], least: int, most: int | None, contact_count: int) -> ContactSet:
-    """Everyone with at least `least` (1 or more) and at most `most` (None: any number) of the events."""
+def counted(
+    found: list[RunPass], least: int, most: int | None, contact_count: int, among: ContactSet | None = None
+) -> ContactSet:
+    """Everyone with at least `least` (1 or more) and at most `most` (None: any number) of the events. Who is not in
+    `among`, where that is given, may be missing."""
     if most is None and least == 1:
         return contacts_of(found, contact_count)
+    if among is not None and len(among) * _FEW_ASKED < contact_count:
+        return _counted_among(found, least, most, among.words(-(-contact_count // 64)))
     words = words_for(contact_count)
     dtype: type[np.uint8 | np.uint32] = np.uint32
     if max(least, most or 0) < _FULL:
@@ -185,6 +199,27 @@ def counted(found: list[RunPass], least: int, most: int | None, contact_count: i
             count_up_where(mask, one.contacts(), counts, limit)
     words_between(counts, dtype(least), limit if most is None else dtype(most), words)
     return ContactSet(words, None)
+
+
+def _counted_among(found: list[RunPass], least: int, most: int | None, among: NDArray[np.uint64]) -> ContactSet:
+    """The events of few contacts, sorted: less to touch than a number for everyone."""
+    parts = in_parallel([partial(_kept, share, among) for share in _halves(found)])
+    contacts = np.sort(np.concatenate(parts))
+    ends = last_of_groups(contacts)
+    counts = np.diff(ends, prepend=-1)
+    chosen = counts >= least
+    if most is not None:
+        chosen &= counts <= most
+    return ContactSet.from_numbers(contacts[ends[chosen]])
+
+
+def _kept(found: list[RunPass], among: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """The contacts of the events, those in `among` alone."""
+    # Into one small array again and again: fresh memory for all rows costs as much as the look at them.
+    some = np.empty(_PIECE + 1, np.uint32)
+    pieces = (contacts[at : at + _PIECE] for contacts in _chosen(found) for at in range(0, len(contacts), _PIECE))
+    kept = [some[: keep_members(piece, among, some)].copy() for piece in pieces]
+    return np.concatenate([np.zeros(0, np.uint32), *kept])
 
 
 def _chosen(found: list[RunPass]) -> Iterator[NDArray[np.uint32]]:

@@ -24,8 +24,27 @@ _FEW = 1024
 
 def matching_types(names: Sequence[str], root: Root) -> tuple[str, ...]:
     """The event types that were seen and are named, directly or by a prefix (a trailing `*`)."""
+    if len(names) == 1 and not names[0].endswith("*"):
+        return (names[0],) if names[0] in root.events else ()
     prefixes = tuple(name[:-1] for name in names if name.endswith("*"))
     return tuple(name for name in root.events if name in names or name.startswith(prefixes))
+
+
+def runs_between(
+    names: tuple[str, ...], start_us: int, until_us: int, context: Context
+) -> list[tuple[str, EventRun, slice]]:
+    """The runs of the events named, by name or prefix, that have rows with `start <= occurred_at < until`: their types,
+    and these rows. Found once for a context."""
+    key = (runs_between, names, start_us, until_us)
+    found: list[tuple[str, EventRun, slice]] | None = context.computed.get(key)
+    if found is None:
+        found = context.computed[key] = []
+        for type_name in matching_types(names, context.root):
+            for run in context.root.events[type_name]:
+                rows = run.between(start_us, until_us)
+                if rows.stop > rows.start:
+                    found.append((type_name, run, rows))
+    return found
 
 
 def pick(events: EventSelection, context: Context) -> list[Picked]:

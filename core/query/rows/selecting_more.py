@@ -9,6 +9,8 @@ from core.query.rows.local_moments import at_moments
 from core.query.rows.picked import Picked
 from core.query.rows.selecting_products import product_mask
 
+_ANCHORED = (SinceLast, UntilFirst)
+
 
 def needs_refining(events: EventSelection) -> bool:
     """Whether the selection asks more than types, a filter and one interval for all contacts."""
@@ -32,7 +34,7 @@ def refined(found: list[Picked], events: EventSelection, context: Context) -> li
 
 def is_anchored(window: Window | None) -> bool:
     """Whether other events of the contact bound the window, so that `bounded` has something to do."""
-    return isinstance(window, SinceLast | UntilFirst)
+    return isinstance(window, _ANCHORED)
 
 
 def bounded(found: list[Picked], window: Window | None, context: Context, pick: Pick) -> list[Picked]:

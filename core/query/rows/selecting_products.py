@@ -158,7 +158,8 @@ def _is_in(states: ProductStates, state: Stock, low_stock: int) -> NDArray[np.bo
         case Stock.OUT_OF_STOCK:
             held = stock <= 0
         case Stock.LOW:
-            held = (stock > 0) & (stock <= low_stock)
+            limits = np.where(states.low_stock.present, states.low_stock.values, low_stock)
+            held = (stock > 0) & (stock <= limits)
         case Stock.LAST_ITEM:
             held = stock == 1
         case Stock.ON_PROMOTION:

@@ -15,6 +15,7 @@ from core.query.ast import (
     HasBeenIn,
     InCohort,
     InList,
+    MeasureCondition,
     MessageCount,
     PickedEvent,
     PopulationCondition,
@@ -44,7 +45,14 @@ from core.query.text.format_events import (
 )
 from core.query.text.format_filters import comparison_text, element_text
 from core.query.text.format_history import changed_text, has_been_in_text, has_been_text, reachable_text, was_in_text
-from core.query.text.format_population import bucket_text, cell_text, cohort_text, moved_text, population_text
+from core.query.text.format_population import (
+    bucket_text,
+    cell_text,
+    cohort_text,
+    interest_text,
+    moved_text,
+    population_text,
+)
 from core.query.text.format_values import name_text, operand_text, quoted
 
 
@@ -79,6 +87,8 @@ def condition_text(condition: Condition, step_break: str = " ") -> str:
             return trend_text(condition)
         case Sequence():
             return sequence_text(condition, step_break)
+        case MeasureCondition():
+            return interest_text(condition)
         case PopulationCondition():
             return population_text(condition)
         case RfmInCell():

@@ -35,11 +35,16 @@ def comparison_text(test: Comparison) -> str:
     name = dotted_text(test.name)
     if test.compare in (Compare.LENGTH, Compare.AGE):
         return f"{test.compare.value} of {name} {related_text(test)}{zone_text(test.zone)}"
+    return f"{name} {compared_tail(test)}"
+
+
+def compared_tail(test: Comparison) -> str:
+    """What stands behind the name, where the name comes first."""
     if test.compare is Compare.ANNIVERSARY and test.window is not None:
-        return f"{name} has anniversary {attribute_window_text(test.window, test.zone)}"
+        return f"has anniversary {attribute_window_text(test.window, test.zone)}"
     if test.compare is Compare.WITHIN and test.window is not None:
-        return f"{name} {attribute_window_text(test.window, test.zone)}"
-    return f"{name} {compared_text(test)}"
+        return attribute_window_text(test.window, test.zone)
+    return compared_text(test)
 
 
 def related_text(test: Comparison) -> str:

@@ -9,16 +9,19 @@ from core.query.ast import (
     AttributeMeasure,
     Compare,
     CountMeasure,
+    EventTime,
     InCohort,
+    Interest,
     Limit,
     Measure,
+    MeasureCondition,
     PopulationCondition,
     RandomBucket,
     RfmInCell,
     RfmMoved,
     Standard,
 )
-from core.query.text.format_filters import bracketed_text
+from core.query.text.format_filters import bracketed_text, compared_tail
 from core.query.text.format_selections import clauses_text, selection_text
 from core.query.text.format_values import (
     choice_text,
@@ -27,6 +30,7 @@ from core.query.text.format_values import (
     events_text,
     label_text,
     names_text,
+    operand_text,
     quoted,
 )
 from core.query.text.format_windows import window_text
@@ -53,6 +57,17 @@ def measure_text(measure: Measure) -> str:
         case AggregateMeasure(function, path, events):
             where = f" where{bracketed_text(events.filter)}" if events.filter else ""
             return f"{function.value}({events_text(events.names)}.{dotted_text(path)}){where}{clauses_text(events)}"
+        case EventTime(events, first):
+            return f"time of {'first' if first else 'last'} {selection_text(events)}"
+        case Interest(model, value):
+            if value is None:
+                return f"top interest in {label_text(model)}"
+            return f"interest in {label_text(model)} {operand_text(value)}"
+
+
+def interest_text(condition: MeasureCondition) -> str:
+    """`interest in category "coffee" >= 3`."""
+    return f"{measure_text(condition.measure)} {compared_tail(condition.test)}"
 
 
 def population_text(condition: PopulationCondition) -> str:

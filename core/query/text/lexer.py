@@ -44,8 +44,10 @@ class Token:
 #: A name that needs no quotes, if it is no word of the language.
 BARE_NAME = re.compile(r"[^\W\d][\w\u0300-\u036f]*")
 
+#: A token, and the spaces before it, as there are some before most.
 _TOKEN = re.compile(
     r"""
+    [ ]*(?:
     (?P<space>\s+|--[^\n]*)
   | (?P<instant>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:[Zz]|[+-][0-9]{2}:[0-9]{2})?)
   | (?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2}(?![\w-]))
@@ -56,6 +58,7 @@ _TOKEN = re.compile(
   | (?P<text>"(?:[^"\\\n]|\\.)*")
   | (?P<name>`[^`\n]+`)
   | (?P<symbol>!=|<=|>=|<>|==|&&|\|\||[<>=(),.:%])
+    )
     """,
     re.VERBOSE,
 )
@@ -87,19 +90,20 @@ def tokenize(text: str) -> list[Token]:
     tokens: list[Token] = []
     line, line_start, at = 1, 0, 0
     while at < len(text):
-        span = Span(line, at - line_start + 1)
         match = _TOKEN.match(text, at)
         if match is None:
+            span = Span(line, at - line_start + 1)
             raise _fail(SYNTAX, span, f"cannot read {text[at]!r} here.", _SPELLED.get(text[at], ""))
-        at = match.end()
-        written = match.group()
-        if match.lastgroup == "space":
+        group = match.lastgroup or ""
+        start, at = match.span(group)
+        written = text[start:at]
+        if group == "space":
             newlines = written.count("\n")
             if newlines:
                 line += newlines
-                line_start = match.start() + written.rindex("\n") + 1
+                line_start = start + written.rindex("\n") + 1
             continue
-        tokens.append(_token(match.lastgroup or "", written, span))
+        tokens.append(_token(group, written, Span(line, start - line_start + 1)))
     tokens.append(Token(TokenKind.END, "", "", Span(line, len(text) - line_start + 1)))
     return tokens
 
@@ -108,6 +112,10 @@ def _token(group: str, written: str, span: Span) -> Token:
     match group:
         case "word":
             return Token(TokenKind.WORD, written, _nfc(written, span), span, written.lower().replace("’", "'"))
+        case "symbol":
+            if written in _SPELLED:
+                raise _fail(SYNTAX, span, f'"{written}" is not an operator.', _SPELLED[written])
+            return Token(TokenKind.SYMBOL, written, written, span)
         case "text":
             return Token(TokenKind.TEXT, written, _nfc(_unescape(written[1:-1], span), span), span)
         case "name":
@@ -119,10 +127,6 @@ def _token(group: str, written: str, span: Span) -> Token:
             return Token(TokenKind.VALUE, written, _number(written, span), span)
         case "period" | "time":
             return Token(TokenKind(group), written, written, span)
-        case "symbol":
-            if written in _SPELLED:
-                raise _fail(SYNTAX, span, f'"{written}" is not an operator.', _SPELLED[written])
-            return Token(TokenKind.SYMBOL, written, written, span)
     try:
         return Token(TokenKind.VALUE, written, (parse_date if group == "date" else parse_instant)(written), span)
     except ValueError as error:

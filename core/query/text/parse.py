@@ -19,7 +19,11 @@ def parse(text: str) -> Rule:
     RULE_VALUE (no such date, too large a number), RULE_WINDOW (a rolling month), RULE_PARAMETER (one argument twice),
     RULE_TOO_DEEP, RULE_TOO_LARGE.
     """
-    cursor = Cursor(tokenize(text))
+    return read(Cursor(tokenize(text)))
+
+
+def read(cursor: Cursor) -> Rule:
+    """The same of all tokens of a cursor."""
     if cursor.at_end():
         raise cursor.fail("the rule is empty.", 'Write a condition, or "everyone".')
     scope, base = _scope(cursor)

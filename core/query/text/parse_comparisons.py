@@ -56,6 +56,10 @@ def take_measure_of(cursor: Cursor, compare: Compare, name: str, span: Span) -> 
 
 def take_comparison_of(cursor: Cursor, name: str, span: Span) -> Comparison:
     """What stands behind `name`, which began at `span`."""
+    relation = take_relation(cursor)
+    if relation is not None:
+        operands = (cursor.operand(),)
+        return Comparison(name, relation, operands, ignoring_case=cursor.skip("ignoring", "case"), span=span)
     if cursor.skip("has", "anniversary"):
         window = take_window_of_days(cursor)
         if window is None:

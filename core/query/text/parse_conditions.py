@@ -27,17 +27,23 @@ from core.query.text.parse_history import (
     take_reachable,
     take_was_in,
 )
-from core.query.text.parse_measures import at_aggregate, at_number_of
+from core.query.text.parse_interest import take_interested
+from core.query.text.parse_measures import at_aggregate, at_interest, at_number_of
 from core.query.text.parse_messages import at_verb, take_message
 from core.query.text.parse_population import at_standard, take_bucket, take_cohort, take_rfm, take_standard
 from core.query.text.parse_rhythm import at_trend, take_restarted, take_stopped, take_trend
 from core.query.text.parse_selections import name_follows
 from core.query.text.parse_sequence import at_sequence, take_sequence
+from core.query.text.words import RELATIONS
 
 
 def take_condition(cursor: Cursor, negated: bool) -> tuple[Condition, int]:
     """One leaf, and how many "not"s it took in: a message condition without a count takes the one before it, and
     `was never in` holds one (-1)."""
+    if cursor.peek(1).text in RELATIONS and cursor.at_name():
+        # The commonest condition, and no other one has a relation for its second word.
+        span = cursor.span
+        return AttributeCondition(take_comparison_of(cursor, cursor.name("a condition"), span), span=span), 0
     verb = at_verb(cursor)
     if verb is not None:
         return take_message(cursor, verb, negated)
@@ -82,6 +88,8 @@ def _of_events(cursor: Cursor) -> Condition | None:
 def _of_others(cursor: Cursor) -> Condition | None:
     if cursor.at("rfm", "in", "cell") or (cursor.at("rfm") and name_follows(cursor)):
         return take_rfm(cursor)
+    if at_interest(cursor):
+        return take_interested(cursor)
     if cursor.at("cohort", "of"):
         return take_cohort(cursor)
     if cursor.at("random", "bucket"):

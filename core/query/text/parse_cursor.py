@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from core.errors import CdpError
-from core.query.ast import AttributeAtEvent, AttributeOperand, Literal, Operand, Parameter, Span, StepOperand
+from core.query.ast import AttributeAtEvent, AttributeOperand, InLast, Literal, Operand, Parameter, Span, StepOperand
 from core.query.limits import MAX_NODES, MAX_OPERANDS
 from core.query.problems import SYNTAX, TOO_LARGE, VALUE, place, problem
 from core.query.text.lexer import Token, TokenKind
@@ -24,6 +24,9 @@ class Cursor:
         self._words = [token.text if token.kind is TokenKind.SYMBOL else token.word for token in tokens]
         self._at = 0
         self._nodes = 0
+        #: Where the one token stands that says the value of a part, and the part: another value there would be the same
+        #: part with that value, and change nothing else of the tree (holes.py).
+        self.valued: list[tuple[Span, Literal | InLast]] = []
 
     def peek(self, ahead: int = 0) -> Token:
         """The token `ahead` places on; past the end it is END."""
@@ -121,7 +124,10 @@ class Cursor:
             self.expect(".")
             return StepOperand(step, self.dotted("the name of a parameter"))
         if token.kind in (TokenKind.TEXT, TokenKind.VALUE):
-            return Literal(self.take().value)
+            self._at += 1
+            literal = Literal(token.value)
+            self.valued.append((token.span, literal))
+            return literal
         if token.kind is TokenKind.FINE:
             raise self.fail(f"{token.text} has more than four decimals.", reason=VALUE)
         if token.kind is TokenKind.PERIOD:

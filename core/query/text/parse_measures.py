@@ -1,8 +1,18 @@
-"""What contacts are measured by: an attribute, a number of events, an aggregate of a parameter."""
+"""What contacts are measured by: an attribute, a number of events, an aggregate of a parameter, a time, an interest."""
 
 from __future__ import annotations
 
-from core.query.ast import AggregateMeasure, AttributeMeasure, CountMeasure, EventSelection, Function, Measure
+from core.query.ast import (
+    AggregateMeasure,
+    AttributeMeasure,
+    CountMeasure,
+    EventSelection,
+    EventTime,
+    Function,
+    Interest,
+    Measure,
+)
+from core.query.text.lexer import TokenKind
 from core.query.text.parse_cursor import Cursor
 from core.query.text.parse_filters import take_event_filter
 from core.query.text.parse_selections import Allowed, Clauses, selection, take_clauses, take_event_names, take_selection
@@ -41,9 +51,38 @@ def take_number_of(cursor: Cursor) -> EventSelection:
 
 
 def take_measure(cursor: Cursor) -> Measure:
-    """An aggregate, `number of E (filter) WINDOW`, or the name of an attribute."""
+    """An aggregate, `number of E (filter) WINDOW`, `time of last E (filter) WINDOW`, an interest, or the name of an
+    attribute."""
     if at_aggregate(cursor):
         return take_aggregate(cursor)[0]
     if at_number_of(cursor):
         return CountMeasure(take_number_of(cursor))
+    if cursor.at("time", "of", "last") or cursor.at("time", "of", "first"):
+        cursor.skip("time", "of")
+        first = cursor.take().word == "first"
+        return EventTime(take_selection(cursor), first)
+    if at_interest(cursor):
+        return take_interest(cursor)
     return AttributeMeasure(cursor.dotted("the name of an attribute, an aggregate, or number of events"))
+
+
+def at_interest(cursor: Cursor) -> bool:
+    """Whether an interest follows, and not an attribute of that name."""
+    if cursor.at("top", "interest", "in"):
+        return cursor.at_name(3)
+    return cursor.at("interest", "in") and cursor.at_name(2) and _is_value(cursor, 3)
+
+
+def take_interest(cursor: Cursor) -> Interest:
+    """`interest in category "coffee"`, `interest in category :section`, `top interest in category`."""
+    if cursor.skip("top", "interest", "in"):
+        return Interest(cursor.name("the name of an interest"))
+    cursor.skip("interest", "in")
+    model = cursor.name("the name of an interest")
+    if not _is_value(cursor, 0):
+        raise cursor.expected("a text", 'Write interest in category "coffee".')
+    return Interest(model, cursor.operand("a text"))
+
+
+def _is_value(cursor: Cursor, ahead: int) -> bool:
+    return cursor.peek(ahead).kind is TokenKind.TEXT or cursor.is_word(ahead, ":")

@@ -61,11 +61,16 @@ def _rolling(cursor: Cursor) -> Window | None:
         far_us = take_duration(cursor)
         cursor.expect("ago")
         return MoreThanAgo(far_us)
-    for direction, window in (("last", InLast), ("next", InNext)):
-        if cursor.at("in", direction) and not at_calendar(cursor, 2):
-            cursor.skip("in", direction)
-            return window(take_duration(cursor))
-    return None
+    if not cursor.at("in") or at_calendar(cursor, 2):
+        return None
+    if cursor.skip("in", "next"):
+        return InNext(take_duration(cursor))
+    if not cursor.skip("in", "last"):
+        return None
+    span = cursor.span
+    window = InLast(take_duration(cursor))
+    cursor.valued.append((span, window))
+    return window
 
 
 def _between_ago(cursor: Cursor) -> BetweenAgo:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.kernels import bits, counting
+from core.kernels import bits, counting, semijoin
 
 SEED = 71
 #: Rows: none, one, less than a piece, one piece and more, several pieces.
@@ -35,7 +35,23 @@ def test_bits_of_rows(size: int) -> None:
     bits.set_bits(contacts, fast)
     bits.plain_set_bits(contacts, plain)
     assert fast.tolist() == plain.tolist()
-    assert int(np.bitwise_count(fast).sum()) == len(set(contacts.tolist()))
+    assert bits.count_bits(fast) == bits.plain_count_bits(fast) == len(set(contacts.tolist()))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_contacts_and_rows_in_a_set(size: int) -> None:
+    rng, contacts = rows_of(size)
+    words = bits.words_for(3001)
+    bits.set_bits(rng.integers(0, 3001, 700).astype(np.uint32), words)
+    held = semijoin.plain_rows_in_words(contacts, words, np.empty(size + 1, np.uint32))
+    for keep, rows_in in (
+        (semijoin.keep_members, semijoin.rows_in_words),
+        (semijoin.plain_keep_members, semijoin.plain_rows_in_words),
+    ):
+        kept, rows = np.empty(size + 1, np.uint32), np.empty(size + 1, np.uint32)
+        assert keep(contacts, words, kept) == rows_in(contacts, words, rows) == held
+        assert kept[:held].tolist() == contacts[rows[:held]].tolist()
+        assert ((words[kept[:held] >> 6] >> (kept[:held] & 63).astype(np.uint64)) & np.uint64(1)).all()
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from core.index.contact_order import ContactOrder
-from core.kernels import contact_order, folding
+from core.kernels import bits, contact_order, folding
+from core.kernels.sums_between import MOST_RUNS, plain_sums_between, sums_between
 
 SEED = 72
 Order = tuple[NDArray[np.uint32], NDArray[np.uint8], NDArray[np.uint32]]
@@ -106,3 +107,38 @@ def check_folds(where: Where, codes: NDArray[Any], small: NDArray[Any], base: in
     folding.plain_fold_sums(*where, small, base, factor, plain_totals, plain_counts)
     assert totals.tolist() == plain_totals.tolist()
     assert counts.tolist() == plain_counts.tolist()
+    held = where[:7]
+    if len(where[7]) == 0:
+        only_totals, only_counts = np.full(768, 5, np.int64), np.ones(768, np.uint32)
+        folding.fold_totals(*held, small, base, factor, only_totals)
+        folding.fold_counts(*held, only_counts)
+        assert only_totals.tolist() == totals.tolist()
+        assert only_counts.tolist() == counts.tolist()
+        folding.plain_fold_totals(*held, small, base, factor, plain_totals)
+        folding.plain_fold_counts(*held, plain_counts)
+        assert (plain_totals - totals).tolist() == (totals - 5).tolist()
+        assert (plain_counts - counts).tolist() == (counts - 1).tolist()
+
+
+@pytest.mark.parametrize("dtype", (np.uint8, np.uint16, np.uint32, np.int64))
+def test_sums_over_runs(dtype: type[np.integer]) -> None:
+    print(f"seed {SEED}")
+    rng = np.random.default_rng(SEED)
+    contacts = 2_000
+    starts, low, rows, codes = [], [], [], []
+    windows = np.zeros((MOST_RUNS, 4), np.int64)
+    for run, size in enumerate((5_000, 0, 700, 1, 0, 3_000, 0, 0)):
+        order = ContactOrder.of(rng.integers(0, contacts if size > 1_000 else 300, size).astype(np.uint32))
+        starts.append(order.starts)
+        low.append(order.low)
+        rows.append(order.rows)
+        codes.append(rng.integers(0, 120, size).astype(dtype))
+        windows[run] = (size // 3, size // 2, -7 * (run % 2), run + 1)
+    runs = (tuple(starts), tuple(low), tuple(rows), tuple(codes))
+    blocks = -(-contacts // 256)
+    for first, after, least, most in ((0, blocks, 0, 0), (0, blocks, 100, 2**62), (2, 5, -50, 300), (3, 3, 0, 1)):
+        fast, plain = bits.words_for(contacts), bits.words_for(contacts)
+        sums_between(*runs, windows, first, after, least, most, np.empty(512, np.int64), fast)
+        plain_sums_between(*runs, windows, first, after, least, most, np.empty(512, np.int64), plain)
+        assert fast.tolist() == plain.tolist()
+        assert after == first or 0 < bits.count_bits(fast) < 64 * len(fast)

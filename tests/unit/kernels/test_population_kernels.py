@@ -187,12 +187,16 @@ def test_ranked_folds_and_cells(seed: int) -> None:
     assert taken[0] == taken[1]
 
     keys, numbers, sums = keys[:end], numbers[:end], sums[:end]
-    least_of, largest_of = np.sort(draw.integers(0, 3000, (2, 3)), axis=0).astype(dtype)
-    near = []
-    for collect in (collect_between, plain_collect_between):
-        collected = np.zeros(len(keys) + 1, dtype)
-        near.append(collected[: collect(keys, least_of, largest_of, collected)].tolist())
-    assert near[0] == near[1]
+    for values in (keys, sums):
+        unsigned = np.dtype(f"u{values.itemsize}")
+        lowest = 0 if values is keys else -3000
+        least_of, largest_of = np.sort(draw.integers(lowest, 3000, (2, 3)), axis=0).astype(values.dtype)
+        widths = (largest_of - least_of).view(unsigned)
+        inside = ((values[:, None] >= least_of) & (values[:, None] <= largest_of)).any(axis=1)
+        for collect in (collect_between, plain_collect_between):
+            collected = np.zeros(len(values) + 1, values.dtype)
+            end = collect(values.view(unsigned), least_of.view(unsigned), widths, collected.view(unsigned))
+            assert collected[:end].tolist() == values[inside].tolist()
 
     above = np.sort(draw.integers(0, 3000, 3)), np.sort(draw.integers(0, 4, 2)), np.sort(draw.integers(-9, 900, 4))
     cells, places = new_cells(60), np.zeros(len(keys), np.uint16)
@@ -326,6 +330,9 @@ def test_shared_members() -> None:
     for sets, length in ((1, 0), (1, 1), (5, 1_300)):
         words = draw.integers(0, 2**64 - 1, (sets, length), np.uint64, endpoint=True)
         assert np.array_equal(shared_members(list(words)), plain_shared_members(list(words)))
+        # Sets may end early.
+        ragged = [row[: draw.integers(0, length + 1)] for row in words]
+        assert np.array_equal(shared_members(ragged), plain_shared_members(ragged))
 
 
 def test_first_eight_bytes() -> None:

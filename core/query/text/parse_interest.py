@@ -1,0 +1,22 @@
+"""Interests: `interest in category "coffee" >= 3`, `top interest in category = "coffee"`."""
+
+from __future__ import annotations
+
+from core.query.ast import Condition, MeasureCondition
+from core.query.text.parse_comparisons import take_comparison_of
+from core.query.text.parse_cursor import Cursor
+from core.query.text.parse_measures import take_interest
+from core.query.text.parse_population import at_standard, take_standard
+
+#: How errors call the value that is compared.
+SCORE, TOP = "interest", "top interest"
+
+
+def take_interested(cursor: Cursor) -> Condition:
+    """An interest and what it is compared with."""
+    span = cursor.span
+    measure = take_interest(cursor)
+    if at_standard(cursor):
+        return take_standard(cursor, measure, span)
+    name = TOP if measure.value is None else SCORE
+    return MeasureCondition(measure, take_comparison_of(cursor, name, span), span=span)

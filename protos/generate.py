@@ -51,9 +51,20 @@ def run_protoc(*outputs: str) -> None:
     sources = sorted(path.relative_to(PROTOS).as_posix() for path in (PROTOS / "cdp").rglob("*.proto"))
     if not sources:
         raise GenerateError("no .proto file under protos/cdp")
-    includes = [f"-I{folder}" for folder in include_folders()]
-    if protoc.main(["protoc", *includes, *outputs, *sources]) != 0:
-        raise GenerateError("protoc refused the files, see above")
+    with tempfile.TemporaryDirectory() as renamed:
+        includes = [f"-I{folder}" for folder in (*include_folders(), with_operations(Path(renamed)))]
+        if protoc.main(["protoc", *includes, *outputs, *sources]) != 0:
+            raise GenerateError("protoc refused the files, see above")
+
+
+def with_operations(folder: Path) -> Path:
+    """`folder` with google/longrunning/operations.proto in it: the package ships that file under another name than the
+    one its Python module registers, and an import must name the registered one."""
+    shipped = include_folders()[-1] / "google" / "longrunning" / "operations_proto.proto"
+    wanted = folder / "google" / "longrunning" / "operations.proto"
+    wanted.parent.mkdir(parents=True)
+    shutil.copyfile(shipped, wanted)
+    return folder
 
 
 def write_image(file: Path) -> None:

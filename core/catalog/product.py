@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from core.events.vocabulary import ITEM_PARAMS
+from core.events.vocabulary import PRODUCT_FIELDS
 from core.schema import DECIMAL_SCALE, MAX_DECIMAL_UNITS, DecimalUnits, Kind, Scalar, kind_of
-
-#: Canonical fields of a product; others keep the kind they come with.
-PRODUCT_FIELDS: Mapping[str, Kind] = {**ITEM_PARAMS, "stock": Kind.INTEGER, "sale_price": Kind.DECIMAL}
 
 
 def fitted_fields(fields: Mapping[str, Scalar]) -> tuple[dict[str, Scalar], tuple[str, ...]]:

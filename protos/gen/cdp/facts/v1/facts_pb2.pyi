@@ -53,6 +53,40 @@ KIND_OBJECT_LIST: Kind.ValueType  # 8
 KIND_LOCATION: Kind.ValueType  # 9
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
+class _ProductChangeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProductChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProductChangeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRODUCT_CHANGE_KIND_UNSPECIFIED: _ProductChangeKind.ValueType  # 0
+    PRODUCT_CHANGE_KIND_NEW: _ProductChangeKind.ValueType  # 1
+    PRODUCT_CHANGE_KIND_REMOVED: _ProductChangeKind.ValueType  # 2
+    PRODUCT_CHANGE_KIND_BACK_IN_STOCK: _ProductChangeKind.ValueType  # 3
+    PRODUCT_CHANGE_KIND_OUT_OF_STOCK: _ProductChangeKind.ValueType  # 4
+    PRODUCT_CHANGE_KIND_RUNNING_LOW: _ProductChangeKind.ValueType  # 5
+    PRODUCT_CHANGE_KIND_LAST_ITEM: _ProductChangeKind.ValueType  # 6
+    PRODUCT_CHANGE_KIND_PRICE_DROPPED: _ProductChangeKind.ValueType  # 7
+    PRODUCT_CHANGE_KIND_PRICE_RAISED: _ProductChangeKind.ValueType  # 8
+    PRODUCT_CHANGE_KIND_PROMOTION_STARTED: _ProductChangeKind.ValueType  # 9
+    PRODUCT_CHANGE_KIND_PROMOTION_ENDED: _ProductChangeKind.ValueType  # 10
+
+class ProductChangeKind(_ProductChangeKind, metaclass=_ProductChangeKindEnumTypeWrapper):
+    """Numbers equal core.events.facts.ProductChangeKind and are part of stored formats."""
+
+PRODUCT_CHANGE_KIND_UNSPECIFIED: ProductChangeKind.ValueType  # 0
+PRODUCT_CHANGE_KIND_NEW: ProductChangeKind.ValueType  # 1
+PRODUCT_CHANGE_KIND_REMOVED: ProductChangeKind.ValueType  # 2
+PRODUCT_CHANGE_KIND_BACK_IN_STOCK: ProductChangeKind.ValueType  # 3
+PRODUCT_CHANGE_KIND_OUT_OF_STOCK: ProductChangeKind.ValueType  # 4
+PRODUCT_CHANGE_KIND_RUNNING_LOW: ProductChangeKind.ValueType  # 5
+PRODUCT_CHANGE_KIND_LAST_ITEM: ProductChangeKind.ValueType  # 6
+PRODUCT_CHANGE_KIND_PRICE_DROPPED: ProductChangeKind.ValueType  # 7
+PRODUCT_CHANGE_KIND_PRICE_RAISED: ProductChangeKind.ValueType  # 8
+PRODUCT_CHANGE_KIND_PROMOTION_STARTED: ProductChangeKind.ValueType  # 9
+PRODUCT_CHANGE_KIND_PROMOTION_ENDED: ProductChangeKind.ValueType  # 10
+Global___ProductChangeKind: _TypeAlias = ProductChangeKind  # noqa: Y015
+
 @_typing.final
 class Value(_message.Message):
     """A value of an attribute or a parameter. No oneof set: missing (JSON null)."""
@@ -413,19 +447,27 @@ class ConsentChange(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     state: _builtins.str
     source: _builtins.str
+    category: _builtins.str
+    """A subscription category of the channel; empty: the whole channel."""
+    proof: _builtins.str
+    """What shows that the consent was given: a form's address, a document's number. Kept as it was told."""
     def __init__(
         self,
         *,
         channel: _builtins.str = ...,
         state: _builtins.str = ...,
         source: _builtins.str = ...,
+        category: _builtins.str = ...,
+        proof: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "source", b"source", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "proof", b"proof", "source", b"source", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -485,24 +527,278 @@ class Product(_message.Message):
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     DELETED_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     deleted: _builtins.bool
     @_builtins.property
     def fields(self) -> _containers.MessageMap[_builtins.str, Global___Value]: ...
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductChange]:
+        """What a feed's import found changed; callers of UpsertProducts leave it out, what they send is not read."""
+
     def __init__(
         self,
         *,
         product_id: _builtins.str = ...,
         fields: _abc.Mapping[_builtins.str, Global___Value] | None = ...,
         deleted: _builtins.bool = ...,
+        changes: _abc.Iterable[Global___ProductChange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "fields", b"fields", "product_id", b"product_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "deleted", b"deleted", "fields", b"fields", "product_id", b"product_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Product: _TypeAlias = Product  # noqa: Y015
+
+@_typing.final
+class ProductChange(_message.Message):
+    """What became different about a product between two imports of its feed. Numbers are units of 1e-4."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    FROM_UNITS_FIELD_NUMBER: _builtins.int
+    TO_UNITS_FIELD_NUMBER: _builtins.int
+    PERCENT_UNITS_FIELD_NUMBER: _builtins.int
+    kind: Global___ProductChangeKind.ValueType
+    from_units: _builtins.int
+    """The prices to be paid before and now, for changes of price."""
+    to_units: _builtins.int
+    percent_units: _builtins.int
+    """By how many per cent of the former price it fell or rose, rounded down."""
+    def __init__(
+        self,
+        *,
+        kind: Global___ProductChangeKind.ValueType = ...,
+        from_units: _builtins.int = ...,
+        to_units: _builtins.int = ...,
+        percent_units: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_units", b"from_units", "kind", b"kind", "percent_units", b"percent_units", "to_units", b"to_units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProductChange: _TypeAlias = ProductChange  # noqa: Y015
+
+@_typing.final
+class Separation(_message.Message):
+    """Order to take apart what was merged: the contact `merged` leaves the person of `survivor`. Both are public keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SURVIVOR_FIELD_NUMBER: _builtins.int
+    MERGED_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    survivor: _builtins.str
+    merged: _builtins.str
+    asked_by: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        survivor: _builtins.str = ...,
+        merged: _builtins.str = ...,
+        asked_by: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "merged", b"merged", "reason", b"reason", "survivor", b"survivor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Separation: _TypeAlias = Separation  # noqa: Y015
+
+@_typing.final
+class IdentifierKind(_message.Message):
+    """What one kind of identifier means in a workspace."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    STRONG_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
+    DISABLED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    priority: _builtins.int
+    """A smaller one decides first."""
+    limit: _builtins.int
+    """How many of the kind one profile may hold."""
+    strong: _builtins.bool
+    """Belongs to a person and joins profiles; otherwise it belongs to a device, and moves with whoever used it last."""
+    known: _builtins.bool
+    """A contact with one of these is no anonymous visitor."""
+    disabled: _builtins.bool
+    """Names nobody from here on; what it named stays."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        limit: _builtins.int = ...,
+        strong: _builtins.bool = ...,
+        known: _builtins.bool = ...,
+        disabled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled", b"disabled", "known", b"known", "limit", b"limit", "name", b"name", "priority", b"priority", "strong", b"strong"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifierKind: _TypeAlias = IdentifierKind  # noqa: Y015
+
+@_typing.final
+class BlockedIdentifier(_message.Message):
+    """Identifiers that name nobody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    PATTERN_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """Empty: of every kind."""
+    value: _builtins.str
+    pattern: _builtins.str
+    """RE2, searched in the normalised value."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        value: _builtins.str = ...,
+        pattern: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pattern", b"pattern", "value", b"value", "what", b"what"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "pattern", b"pattern", "value", b"value", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["value", "pattern"]  # noqa: Y015
+    _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
+
+Global___BlockedIdentifier: _TypeAlias = BlockedIdentifier  # noqa: Y015
+
+@_typing.final
+class IdentityRules(_message.Message):
+    """The rules of a workspace about identifiers. A kind that is not listed stays as it was."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KINDS_FIELD_NUMBER: _builtins.int
+    MOVES_LIMIT_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    moves_limit: _builtins.int
+    """How often a weak identifier may change hands; 0: 100."""
+    etag: _builtins.str
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdentifierKind]: ...
+    @_builtins.property
+    def blocked(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockedIdentifier]: ...
+    def __init__(
+        self,
+        *,
+        kinds: _abc.Iterable[Global___IdentifierKind] | None = ...,
+        moves_limit: _builtins.int = ...,
+        blocked: _abc.Iterable[Global___BlockedIdentifier] | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "etag", b"etag", "kinds", b"kinds", "moves_limit", b"moves_limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentityRules: _TypeAlias = IdentityRules  # noqa: Y015
+
+@_typing.final
+class IdentityRulesChange(_message.Message):
+    """Order to change the rules; one whose `rules.etag` is set and is not the newest changes nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    asked_by: _builtins.str
+    @_builtins.property
+    def rules(self) -> Global___IdentityRules: ...
+    def __init__(
+        self,
+        *,
+        rules: Global___IdentityRules | None = ...,
+        asked_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentityRulesChange: _TypeAlias = IdentityRulesChange  # noqa: Y015
+
+@_typing.final
+class MarkedEvent(_message.Message):
+    """An event by its id and instant, which together name one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_US_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    occurred_at_us: _builtins.int
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        occurred_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "occurred_at_us", b"occurred_at_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkedEvent: _TypeAlias = MarkedEvent  # noqa: Y015
+
+@_typing.final
+class MachineMark(_message.Message):
+    """A machine made these events of the person, as was found out after they were accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """The rule that found it, such as "every_link"."""
+    @_builtins.property
+    def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Identifier]:
+        """Whose events they are; in unification's log the contact says so."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___MarkedEvent]: ...
+    def __init__(
+        self,
+        *,
+        identifiers: _abc.Iterable[Global___Identifier] | None = ...,
+        events: _abc.Iterable[Global___MarkedEvent] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "identifiers", b"identifiers", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MachineMark: _TypeAlias = MachineMark  # noqa: Y015
 
 @_typing.final
 class AcceptedFact(_message.Message):
@@ -517,6 +813,10 @@ class AcceptedFact(_message.Message):
     BEFORE_EVENT_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
+    SEPARATION_FIELD_NUMBER: _builtins.int
+    IDENTITY_RULES_FIELD_NUMBER: _builtins.int
+    MACHINE_MARK_FIELD_NUMBER: _builtins.int
+    DEAD_LETTER_REPLAY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """the message id"""
     occurred_at_us: _builtins.int
@@ -528,6 +828,14 @@ class AcceptedFact(_message.Message):
     def profile(self) -> Global___ProfileUpdate: ...
     @_builtins.property
     def product(self) -> Global___Product: ...
+    @_builtins.property
+    def separation(self) -> Global___Separation: ...
+    @_builtins.property
+    def identity_rules(self) -> Global___IdentityRulesChange: ...
+    @_builtins.property
+    def machine_mark(self) -> Global___MachineMark: ...
+    @_builtins.property
+    def dead_letter_replay(self) -> Global___DeadLetterReplay: ...
     def __init__(
         self,
         *,
@@ -538,16 +846,72 @@ class AcceptedFact(_message.Message):
         before_event: _builtins.int = ...,
         profile: Global___ProfileUpdate | None = ...,
         product: Global___Product | None = ...,
+        separation: Global___Separation | None = ...,
+        identity_rules: Global___IdentityRulesChange | None = ...,
+        machine_mark: Global___MachineMark | None = ...,
+        dead_letter_replay: Global___DeadLetterReplay | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fact", b"fact", "product", b"product", "profile", b"profile"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dead_letter_replay", b"dead_letter_replay", "fact", b"fact", "identity_rules", b"identity_rules", "machine_mark", b"machine_mark", "product", b"product", "profile", b"profile", "separation", b"separation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_event", b"before_event", "fact", b"fact", "id", b"id", "imported", b"imported", "occurred_at_us", b"occurred_at_us", "product", b"product", "profile", b"profile", "received_at_us", b"received_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_event", b"before_event", "dead_letter_replay", b"dead_letter_replay", "fact", b"fact", "id", b"id", "identity_rules", b"identity_rules", "imported", b"imported", "machine_mark", b"machine_mark", "occurred_at_us", b"occurred_at_us", "product", b"product", "profile", b"profile", "received_at_us", b"received_at_us", "separation", b"separation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["profile", "product"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["profile", "product", "separation", "identity_rules", "machine_mark", "dead_letter_replay"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
 Global___AcceptedFact: _TypeAlias = AcceptedFact  # noqa: Y015
+
+@_typing.final
+class DeadLetterReplay(_message.Message):
+    """An order to fold again what was set aside. It stands alone in its entry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Of ingest's log: the entry that was set aside, in whole or in part, and which part."""
+    number: _builtins.int
+    asked_by: _builtins.str
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        number: _builtins.int = ...,
+        asked_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "number", b"number", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeadLetterReplay: _TypeAlias = DeadLetterReplay  # noqa: Y015
+
+@_typing.final
+class KeyUse(_message.Message):
+    """How many items of an entry came by one key; an empty id stands for the platform's own services."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    items: _builtins.int
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        items: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyUse: _TypeAlias = KeyUse  # noqa: Y015
 
 @_typing.final
 class AcceptedBatch(_message.Message):
@@ -557,19 +921,23 @@ class AcceptedBatch(_message.Message):
 
     EVENTS_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
+    USES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def events(self) -> Global___EventColumns: ...
     @_builtins.property
     def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AcceptedFact]: ...
+    @_builtins.property
+    def uses(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyUse]: ...
     def __init__(
         self,
         *,
         events: Global___EventColumns | None = ...,
         facts: _abc.Iterable[Global___AcceptedFact] | None = ...,
+        uses: _abc.Iterable[Global___KeyUse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "facts", b"facts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "facts", b"facts", "uses", b"uses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -591,13 +959,19 @@ class ContactFact(_message.Message):
     MERGE_FIELD_NUMBER: _builtins.int
     ERASURE_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
+    UNMERGE_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
+    MACHINE_MARK_FIELD_NUMBER: _builtins.int
     ITEM_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
     contact: _builtins.int
     occurred_at_us: _builtins.int
     imported: _builtins.bool
     before_event: _builtins.int
     item: _builtins.int
     """The accepted item that it came of, by number within the batch; -1: of the event at `before_event`."""
+    part: _builtins.int
+    """The contact that the fact would belong to had nobody ever been merged; 0: `contact`."""
     @_builtins.property
     def state(self) -> Global___ContactState: ...
     @_builtins.property
@@ -610,6 +984,12 @@ class ContactFact(_message.Message):
     def erasure(self) -> Global___Erasure: ...
     @_builtins.property
     def product(self) -> Global___Product: ...
+    @_builtins.property
+    def unmerge(self) -> Global___Unmerge: ...
+    @_builtins.property
+    def consent(self) -> Global___ConsentWrite: ...
+    @_builtins.property
+    def machine_mark(self) -> Global___MachineMark: ...
     def __init__(
         self,
         *,
@@ -623,13 +1003,17 @@ class ContactFact(_message.Message):
         merge: Global___Merge | None = ...,
         erasure: Global___Erasure | None = ...,
         product: Global___Product | None = ...,
+        unmerge: Global___Unmerge | None = ...,
+        consent: Global___ConsentWrite | None = ...,
+        machine_mark: Global___MachineMark | None = ...,
         item: _builtins.int = ...,
+        part: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "erasure", b"erasure", "fact", b"fact", "list", b"list", "merge", b"merge", "product", b"product", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "consent", b"consent", "erasure", b"erasure", "fact", b"fact", "list", b"list", "machine_mark", b"machine_mark", "merge", b"merge", "product", b"product", "state", b"state", "unmerge", b"unmerge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "before_event", b"before_event", "contact", b"contact", "erasure", b"erasure", "fact", b"fact", "imported", b"imported", "item", b"item", "list", b"list", "merge", b"merge", "occurred_at_us", b"occurred_at_us", "product", b"product", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "before_event", b"before_event", "consent", b"consent", "contact", b"contact", "erasure", b"erasure", "fact", b"fact", "imported", b"imported", "item", b"item", "list", b"list", "machine_mark", b"machine_mark", "merge", b"merge", "occurred_at_us", b"occurred_at_us", "part", b"part", "product", b"product", "state", b"state", "unmerge", b"unmerge"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["state", "attribute", "list", "merge", "erasure", "product"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["state", "attribute", "list", "merge", "erasure", "product", "unmerge", "consent", "machine_mark"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -712,6 +1096,83 @@ class Merge(_message.Message):
 Global___Merge: _TypeAlias = Merge  # noqa: Y015
 
 @_typing.final
+class Unmerge(_message.Message):
+    """`contact` is the survivor. From here on `restored` exists again, under its old number and key; the survivor's events
+    of these ids belong to it. Attribute writes, list changes and states of both are void and told anew by the facts of
+    the same item that follow: complete histories with their old instants.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESTORED_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    EVENT_IDS_FIELD_NUMBER: _builtins.int
+    EVENT_INSTANTS_US_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    restored: _builtins.int
+    key: _builtins.str
+    @_builtins.property
+    def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def event_instants_us(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The instants of those events, one beside each id; empty: the ids alone name them."""
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The contacts that belong to `restored` from here on, itself among them; empty: itself alone."""
+
+    def __init__(
+        self,
+        *,
+        restored: _builtins.int = ...,
+        key: _builtins.str = ...,
+        event_ids: _abc.Iterable[_builtins.str] | None = ...,
+        event_instants_us: _abc.Iterable[_builtins.int] | None = ...,
+        parts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_ids", b"event_ids", "event_instants_us", b"event_instants_us", "key", b"key", "parts", b"parts", "restored", b"restored"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Unmerge: _TypeAlias = Unmerge  # noqa: Y015
+
+@_typing.final
+class ConsentWrite(_message.Message):
+    """A change of consent from `occurred_at_us` on, as it was told. What follows for sending is in ContactState.reachable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    category: _builtins.str
+    """Empty: the whole channel."""
+    state: _builtins.str
+    source: _builtins.str
+    proof: _builtins.str
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        category: _builtins.str = ...,
+        state: _builtins.str = ...,
+        source: _builtins.str = ...,
+        proof: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "proof", b"proof", "source", b"source", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConsentWrite: _TypeAlias = ConsentWrite  # noqa: Y015
+
+@_typing.final
 class Erasure(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -735,8 +1196,13 @@ class FactBatch(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
     UPSTREAM_POSITION_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
     upstream_position: _builtins.int
     """The position of ingest's log that this batch came from."""
+    parts: _builtins.bytes
+    """For each event the contact that it would belong to had nobody ever been merged: uint32, little-endian. Empty: the
+    events' contacts.
+    """
     @_builtins.property
     def events(self) -> Global___EventColumns: ...
     @_builtins.property
@@ -747,10 +1213,11 @@ class FactBatch(_message.Message):
         events: Global___EventColumns | None = ...,
         facts: _abc.Iterable[Global___ContactFact] | None = ...,
         upstream_position: _builtins.int = ...,
+        parts: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "facts", b"facts", "upstream_position", b"upstream_position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "facts", b"facts", "parts", b"parts", "upstream_position", b"upstream_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from cdp.facts.v1 import facts_pb2 as cdp_dot_facts_dot_v1_dot_facts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63\x64p/ingest/v1/ingest.proto\x12\rcdp.ingest.v1\x1a\x18\x63\x64p/facts/v1/facts.proto\"\xae\x02\n\x05\x45vent\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x16\n\x0eoccurred_at_us\x18\x03 \x01(\x03\x12-\n\x0bidentifiers\x18\x04 \x03(\x0b\x32\x18.cdp.facts.v1.Identifier\x12\x30\n\x06params\x18\x05 \x03(\x0b\x32 .cdp.ingest.v1.Event.ParamsEntry\x12#\n\x05items\x18\x06 \x03(\x0b\x32\x14.cdp.facts.v1.Object\x12\x10\n\x08imported\x18\x07 \x01(\x08\x12\x0f\n\x07machine\x18\x08 \x01(\x08\x1a\x42\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.cdp.facts.v1.Value:\x02\x38\x01\"\xce\x02\n\x06Person\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x16\n\x0eoccurred_at_us\x18\x02 \x01(\x03\x12-\n\x0bidentifiers\x18\x03 \x03(\x0b\x32\x18.cdp.facts.v1.Identifier\x12\x39\n\nattributes\x18\x04 \x03(\x0b\x32%.cdp.ingest.v1.Person.AttributesEntry\x12-\n\x08\x63onsents\x18\x05 \x03(\x0b\x32\x1b.cdp.facts.v1.ConsentChange\x12%\n\x05lists\x18\x06 \x03(\x0b\x32\x16.cdp.facts.v1.ListMove\x12\x10\n\x08imported\x18\x07 \x01(\x08\x1a\x46\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.cdp.facts.v1.Value:\x02\x38\x01\"\x85\x01\n\x04Link\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x16\n\x0eoccurred_at_us\x18\x02 \x01(\x03\x12\'\n\x05\x66irst\x18\x03 \x01(\x0b\x32\x18.cdp.facts.v1.Identifier\x12(\n\x06second\x18\x04 \x01(\x0b\x32\x18.cdp.facts.v1.Identifier\"\x9d\x02\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x16\n\x0eoccurred_at_us\x18\x03 \x01(\x03\x12-\n\x0bidentifiers\x18\x04 \x03(\x0b\x32\x18.cdp.facts.v1.Identifier\x12\x30\n\x06params\x18\x05 \x03(\x0b\x32 .cdp.ingest.v1.Order.ParamsEntry\x12#\n\x05items\x18\x06 \x03(\x0b\x32\x14.cdp.facts.v1.Object\x12\x10\n\x08imported\x18\x07 \x01(\x08\x1a\x42\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.cdp.facts.v1.Value:\x02\x38\x01\"\xd9\x01\n\tBatchItem\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.cdp.ingest.v1.EventH\x00\x12\'\n\x06person\x18\x02 \x01(\x0b\x32\x15.cdp.ingest.v1.PersonH\x00\x12#\n\x04link\x18\x03 \x01(\x0b\x32\x13.cdp.ingest.v1.LinkH\x00\x12%\n\x05order\x18\x04 \x01(\x0b\x32\x14.cdp.ingest.v1.OrderH\x00\x12(\n\x07product\x18\x05 \x01(\x0b\x32\x15.cdp.facts.v1.ProductH\x00\x42\x06\n\x04item\"3\n\x0e\x46ieldViolation\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"x\n\nItemResult\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x31\n\nviolations\x18\x04 \x03(\x0b\x32\x1d.cdp.ingest.v1.FieldViolation\"3\n\x0cTrackRequest\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.cdp.ingest.v1.Event\"5\n\rTrackResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\"8\n\x0fIdentifyRequest\x12%\n\x06person\x18\x01 \x01(\x0b\x32\x15.cdp.ingest.v1.Person\"8\n\x10IdentifyResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\"1\n\x0c\x41liasRequest\x12!\n\x04link\x18\x01 \x01(\x0b\x32\x13.cdp.ingest.v1.Link\"5\n\rAliasResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\"9\n\x12RecordOrderRequest\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.cdp.ingest.v1.Order\";\n\x13RecordOrderResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\"@\n\x15UpsertProductsRequest\x12\'\n\x08products\x18\x01 \x03(\x0b\x32\x15.cdp.facts.v1.Product\"V\n\x16UpsertProductsResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.cdp.ingest.v1.ItemResult\x12\x10\n\x08position\x18\x02 \x01(\x04\"=\n\x12IngestBatchRequest\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.cdp.ingest.v1.BatchItem\"S\n\x13IngestBatchResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.cdp.ingest.v1.ItemResult\x12\x10\n\x08position\x18\x02 \x01(\x04\"\xce\x01\n\x10SubscribeRequest\x12\x36\n\x05start\x18\x01 \x01(\x0b\x32%.cdp.ingest.v1.SubscribeRequest.StartH\x00\x12\x1f\n\x15\x61\x63knowledged_position\x18\x02 \x01(\x04H\x00\x1aW\n\x05Start\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_position\x18\x02 \x01(\x04\x12\x15\n\rmax_in_flight\x18\x03 \x01(\r\x12\r\n\x05\x65poch\x18\x04 \x01(\tB\x08\n\x06\x61\x63tion\"\x8f\x01\n\x11SubscribeResponse\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x16\n\x0erecorded_at_us\x18\x02 \x01(\x03\x12*\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x1b.cdp.facts.v1.AcceptedBatch\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x15\n\rlast_position\x18\x05 \x01(\x04\x32\xc3\x04\n\rIngestService\x12\x42\n\x05Track\x12\x1b.cdp.ingest.v1.TrackRequest\x1a\x1c.cdp.ingest.v1.TrackResponse\x12K\n\x08Identify\x12\x1e.cdp.ingest.v1.IdentifyRequest\x1a\x1f.cdp.ingest.v1.IdentifyResponse\x12\x42\n\x05\x41lias\x12\x1b.cdp.ingest.v1.AliasRequest\x1a\x1c.cdp.ingest.v1.AliasResponse\x12T\n\x0bRecordOrder\x12!.cdp.ingest.v1.RecordOrderRequest\x1a\".cdp.ingest.v1.RecordOrderResponse\x12]\n\x0eUpsertProducts\x12$.cdp.ingest.v1.UpsertProductsRequest\x1a%.cdp.ingest.v1.UpsertProductsResponse\x12T\n\x0bIngestBatch\x12!.cdp.ingest.v1.IngestBatchRequest\x1a\".cdp.ingest.v1.IngestBatchResponse\x12R\n\tSubscribe\x12\x1f.cdp.ingest.v1.SubscribeRequest\x1a .cdp.ingest.v1.SubscribeResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63\x64p/ingest/v1/ingest.proto\x12\rcdp.ingest.v1\x1a\x18\x63\x64p/facts/v1/facts.proto\"\xae\x02\n\x05\x45vent\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x16\n\x0eoccurred_at_us\x18\x03 \x01(\x03\x12-\n\x0bidentifiers\x18\x04 \x03(\x0b\x32\x18.cdp.facts.v1.Identifier\x12\x30\n\x06params\x18\x05 \x03(\x0b\x32 .cdp.ingest.v1.Event.ParamsEntry\x12#\n\x05items\x18\x06 \x03(\x0b\x32\x14.cdp.facts.v1.Object\x12\x10\n\x08imported\x18\x07 \x01(\x08\x12\x0f\n\x07machine\x18\x08 \x01(\x08\x1a\x42\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.cdp.facts.v1.Value:\x02\x38\x01\"\xce\x02\n\x06Person\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x16\n\x0eoccurred_at_us\x18\x02 \x01(\x03\x12-\n\x0bidentifiers\x18\x03 \x03(\x0b\x32\x18.cdp.facts.v1.Identifier\x12\x39\n\nattributes\x18\x04 \x03(\x0b\x32%.cdp.ingest.v1.Person.AttributesEntry\x12-\n\x08\x63onsents\x18\x05 \x03(\x0b\x32\x1b.cdp.facts.v1.ConsentChange\x12%\n\x05lists\x18\x06 \x03(\x0b\x32\x16.cdp.facts.v1.ListMove\x12\x10\n\x08imported\x18\x07 \x01(\x08\x1a\x46\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.cdp.facts.v1.Value:\x02\x38\x01\"\x85\x01\n\x04Link\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x16\n\x0eoccurred_at_us\x18\x02 \x01(\x03\x12\'\n\x05\x66irst\x18\x03 \x01(\x0b\x32\x18.cdp.facts.v1.Identifier\x12(\n\x06second\x18\x04 \x01(\x0b\x32\x18.cdp.facts.v1.Identifier\"\x9d\x02\n\x05Order\x12\x10\n\x08order_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x16\n\x0eoccurred_at_us\x18\x03 \x01(\x03\x12-\n\x0bidentifiers\x18\x04 \x03(\x0b\x32\x18.cdp.facts.v1.Identifier\x12\x30\n\x06params\x18\x05 \x03(\x0b\x32 .cdp.ingest.v1.Order.ParamsEntry\x12#\n\x05items\x18\x06 \x03(\x0b\x32\x14.cdp.facts.v1.Object\x12\x10\n\x08imported\x18\x07 \x01(\x08\x1a\x42\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\"\n\x05value\x18\x02 \x01(\x0b\x32\x13.cdp.facts.v1.Value:\x02\x38\x01\"\x9c\x01\n\x04Mark\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x16\n\x0eoccurred_at_us\x18\x02 \x01(\x03\x12-\n\x0bidentifiers\x18\x03 \x03(\x0b\x32\x18.cdp.facts.v1.Identifier\x12)\n\x06\x65vents\x18\x04 \x03(\x0b\x32\x19.cdp.facts.v1.MarkedEvent\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\xfe\x01\n\tBatchItem\x12%\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.cdp.ingest.v1.EventH\x00\x12\'\n\x06person\x18\x02 \x01(\x0b\x32\x15.cdp.ingest.v1.PersonH\x00\x12#\n\x04link\x18\x03 \x01(\x0b\x32\x13.cdp.ingest.v1.LinkH\x00\x12%\n\x05order\x18\x04 \x01(\x0b\x32\x14.cdp.ingest.v1.OrderH\x00\x12(\n\x07product\x18\x05 \x01(\x0b\x32\x15.cdp.facts.v1.ProductH\x00\x12#\n\x04mark\x18\x06 \x01(\x0b\x32\x13.cdp.ingest.v1.MarkH\x00\x42\x06\n\x04item\"3\n\x0e\x46ieldViolation\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"x\n\nItemResult\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x31\n\nviolations\x18\x04 \x03(\x0b\x32\x1d.cdp.ingest.v1.FieldViolation\"3\n\x0cTrackRequest\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.cdp.ingest.v1.Event\"5\n\rTrackResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\"8\n\x0fIdentifyRequest\x12%\n\x06person\x18\x01 \x01(\x0b\x32\x15.cdp.ingest.v1.Person\"8\n\x10IdentifyResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\"1\n\x0c\x41liasRequest\x12!\n\x04link\x18\x01 \x01(\x0b\x32\x13.cdp.ingest.v1.Link\"5\n\rAliasResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\"9\n\x12RecordOrderRequest\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.cdp.ingest.v1.Order\";\n\x13RecordOrderResponse\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\"@\n\x15UpsertProductsRequest\x12\'\n\x08products\x18\x01 \x03(\x0b\x32\x15.cdp.facts.v1.Product\"V\n\x16UpsertProductsResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.cdp.ingest.v1.ItemResult\x12\x10\n\x08position\x18\x02 \x01(\x04\"=\n\x12IngestBatchRequest\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.cdp.ingest.v1.BatchItem\"S\n\x13IngestBatchResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.cdp.ingest.v1.ItemResult\x12\x10\n\x08position\x18\x02 \x01(\x04\"\xda\x01\n\x0e\x43ommandRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12.\n\nseparation\x18\x02 \x01(\x0b\x32\x18.cdp.facts.v1.SeparationH\x00\x12;\n\x0eidentity_rules\x18\x03 \x01(\x0b\x32!.cdp.facts.v1.IdentityRulesChangeH\x00\x12<\n\x12\x64\x65\x61\x64_letter_replay\x18\x08 \x01(\x0b\x32\x1e.cdp.facts.v1.DeadLetterReplayH\x00\x42\t\n\x07\x63ommand\"#\n\x0f\x43ommandResponse\x12\x10\n\x08position\x18\x01 \x01(\x04\"\xce\x01\n\x10SubscribeRequest\x12\x36\n\x05start\x18\x01 \x01(\x0b\x32%.cdp.ingest.v1.SubscribeRequest.StartH\x00\x12\x1f\n\x15\x61\x63knowledged_position\x18\x02 \x01(\x04H\x00\x1aW\n\x05Start\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_position\x18\x02 \x01(\x04\x12\x15\n\rmax_in_flight\x18\x03 \x01(\r\x12\r\n\x05\x65poch\x18\x04 \x01(\tB\x08\n\x06\x61\x63tion\"\xa3\x01\n\x11SubscribeResponse\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x16\n\x0erecorded_at_us\x18\x02 \x01(\x03\x12*\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x1b.cdp.facts.v1.AcceptedBatch\x12\r\n\x05\x65poch\x18\x04 \x01(\t\x12\x15\n\rlast_position\x18\x05 \x01(\x04\x12\x12\n\nunreadable\x18\x06 \x01(\x0c\x32\x8d\x05\n\rIngestService\x12\x42\n\x05Track\x12\x1b.cdp.ingest.v1.TrackRequest\x1a\x1c.cdp.ingest.v1.TrackResponse\x12K\n\x08Identify\x12\x1e.cdp.ingest.v1.IdentifyRequest\x1a\x1f.cdp.ingest.v1.IdentifyResponse\x12\x42\n\x05\x41lias\x12\x1b.cdp.ingest.v1.AliasRequest\x1a\x1c.cdp.ingest.v1.AliasResponse\x12T\n\x0bRecordOrder\x12!.cdp.ingest.v1.RecordOrderRequest\x1a\".cdp.ingest.v1.RecordOrderResponse\x12]\n\x0eUpsertProducts\x12$.cdp.ingest.v1.UpsertProductsRequest\x1a%.cdp.ingest.v1.UpsertProductsResponse\x12T\n\x0bIngestBatch\x12!.cdp.ingest.v1.IngestBatchRequest\x1a\".cdp.ingest.v1.IngestBatchResponse\x12H\n\x07\x43ommand\x12\x1d.cdp.ingest.v1.CommandRequest\x1a\x1e.cdp.ingest.v1.CommandResponse\x12R\n\tSubscribe\x12\x1f.cdp.ingest.v1.SubscribeRequest\x1a .cdp.ingest.v1.SubscribeResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,42 +52,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDER']._serialized_end=1135
   _globals['_ORDER_PARAMSENTRY']._serialized_start=308
   _globals['_ORDER_PARAMSENTRY']._serialized_end=374
-  _globals['_BATCHITEM']._serialized_start=1138
-  _globals['_BATCHITEM']._serialized_end=1355
-  _globals['_FIELDVIOLATION']._serialized_start=1357
-  _globals['_FIELDVIOLATION']._serialized_end=1408
-  _globals['_ITEMRESULT']._serialized_start=1410
-  _globals['_ITEMRESULT']._serialized_end=1530
-  _globals['_TRACKREQUEST']._serialized_start=1532
-  _globals['_TRACKREQUEST']._serialized_end=1583
-  _globals['_TRACKRESPONSE']._serialized_start=1585
-  _globals['_TRACKRESPONSE']._serialized_end=1638
-  _globals['_IDENTIFYREQUEST']._serialized_start=1640
-  _globals['_IDENTIFYREQUEST']._serialized_end=1696
-  _globals['_IDENTIFYRESPONSE']._serialized_start=1698
-  _globals['_IDENTIFYRESPONSE']._serialized_end=1754
-  _globals['_ALIASREQUEST']._serialized_start=1756
-  _globals['_ALIASREQUEST']._serialized_end=1805
-  _globals['_ALIASRESPONSE']._serialized_start=1807
-  _globals['_ALIASRESPONSE']._serialized_end=1860
-  _globals['_RECORDORDERREQUEST']._serialized_start=1862
-  _globals['_RECORDORDERREQUEST']._serialized_end=1919
-  _globals['_RECORDORDERRESPONSE']._serialized_start=1921
-  _globals['_RECORDORDERRESPONSE']._serialized_end=1980
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=1982
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=2046
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=2048
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=2134
-  _globals['_INGESTBATCHREQUEST']._serialized_start=2136
-  _globals['_INGESTBATCHREQUEST']._serialized_end=2197
-  _globals['_INGESTBATCHRESPONSE']._serialized_start=2199
-  _globals['_INGESTBATCHRESPONSE']._serialized_end=2282
-  _globals['_SUBSCRIBEREQUEST']._serialized_start=2285
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=2491
-  _globals['_SUBSCRIBEREQUEST_START']._serialized_start=2394
-  _globals['_SUBSCRIBEREQUEST_START']._serialized_end=2481
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=2494
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=2637
-  _globals['_INGESTSERVICE']._serialized_start=2640
-  _globals['_INGESTSERVICE']._serialized_end=3219
+  _globals['_MARK']._serialized_start=1138
+  _globals['_MARK']._serialized_end=1294
+  _globals['_BATCHITEM']._serialized_start=1297
+  _globals['_BATCHITEM']._serialized_end=1551
+  _globals['_FIELDVIOLATION']._serialized_start=1553
+  _globals['_FIELDVIOLATION']._serialized_end=1604
+  _globals['_ITEMRESULT']._serialized_start=1606
+  _globals['_ITEMRESULT']._serialized_end=1726
+  _globals['_TRACKREQUEST']._serialized_start=1728
+  _globals['_TRACKREQUEST']._serialized_end=1779
+  _globals['_TRACKRESPONSE']._serialized_start=1781
+  _globals['_TRACKRESPONSE']._serialized_end=1834
+  _globals['_IDENTIFYREQUEST']._serialized_start=1836
+  _globals['_IDENTIFYREQUEST']._serialized_end=1892
+  _globals['_IDENTIFYRESPONSE']._serialized_start=1894
+  _globals['_IDENTIFYRESPONSE']._serialized_end=1950
+  _globals['_ALIASREQUEST']._serialized_start=1952
+  _globals['_ALIASREQUEST']._serialized_end=2001
+  _globals['_ALIASRESPONSE']._serialized_start=2003
+  _globals['_ALIASRESPONSE']._serialized_end=2056
+  _globals['_RECORDORDERREQUEST']._serialized_start=2058
+  _globals['_RECORDORDERREQUEST']._serialized_end=2115
+  _globals['_RECORDORDERRESPONSE']._serialized_start=2117
+  _globals['_RECORDORDERRESPONSE']._serialized_end=2176
+  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=2178
+  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=2242
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=2244
+  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=2330
+  _globals['_INGESTBATCHREQUEST']._serialized_start=2332
+  _globals['_INGESTBATCHREQUEST']._serialized_end=2393
+  _globals['_INGESTBATCHRESPONSE']._serialized_start=2395
+  _globals['_INGESTBATCHRESPONSE']._serialized_end=2478
+  _globals['_COMMANDREQUEST']._serialized_start=2481
+  _globals['_COMMANDREQUEST']._serialized_end=2699
+  _globals['_COMMANDRESPONSE']._serialized_start=2701
+  _globals['_COMMANDRESPONSE']._serialized_end=2736
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=2739
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=2945
+  _globals['_SUBSCRIBEREQUEST_START']._serialized_start=2848
+  _globals['_SUBSCRIBEREQUEST_START']._serialized_end=2935
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=2948
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=3111
+  _globals['_INGESTSERVICE']._serialized_start=3114
+  _globals['_INGESTSERVICE']._serialized_end=3767
 # @@protoc_insertion_point(module_scope)

@@ -244,6 +244,50 @@ class Order(_message.Message):
 Global___Order: _TypeAlias = Order  # noqa: Y015
 
 @_typing.final
+class Mark(_message.Message):
+    """A machine made events that were accepted before: they count nowhere from here on, unless asked for. A mark that comes
+    before its event marks nothing.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_US_FIELD_NUMBER: _builtins.int
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """Dedupe id, kept for 7 days; made by the server when empty."""
+    occurred_at_us: _builtins.int
+    """When it was found out; 0: now."""
+    reason: _builtins.str
+    """The rule that found it, such as "every_link"."""
+    @_builtins.property
+    def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[_facts_pb2.Identifier]:
+        """Whose events they are."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_facts_pb2.MarkedEvent]:
+        """At most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        occurred_at_us: _builtins.int = ...,
+        identifiers: _abc.Iterable[_facts_pb2.Identifier] | None = ...,
+        events: _abc.Iterable[_facts_pb2.MarkedEvent] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "identifiers", b"identifiers", "message_id", b"message_id", "occurred_at_us", b"occurred_at_us", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Mark: _TypeAlias = Mark  # noqa: Y015
+
+@_typing.final
 class BatchItem(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -252,6 +296,7 @@ class BatchItem(_message.Message):
     LINK_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
+    MARK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event(self) -> Global___Event: ...
     @_builtins.property
@@ -262,6 +307,8 @@ class BatchItem(_message.Message):
     def order(self) -> Global___Order: ...
     @_builtins.property
     def product(self) -> _facts_pb2.Product: ...
+    @_builtins.property
+    def mark(self) -> Global___Mark: ...
     def __init__(
         self,
         *,
@@ -270,12 +317,13 @@ class BatchItem(_message.Message):
         link: Global___Link | None = ...,
         order: Global___Order | None = ...,
         product: _facts_pb2.Product | None = ...,
+        mark: Global___Mark | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "item", b"item", "link", b"link", "order", b"order", "person", b"person", "product", b"product"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "item", b"item", "link", b"link", "mark", b"mark", "order", b"order", "person", b"person", "product", b"product"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "item", b"item", "link", b"link", "order", b"order", "person", b"person", "product", b"product"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "item", b"item", "link", b"link", "mark", b"mark", "order", b"order", "person", b"person", "product", b"product"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["event", "person", "link", "order", "product"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["event", "person", "link", "order", "product", "mark"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
 
@@ -593,6 +641,61 @@ class IngestBatchResponse(_message.Message):
 Global___IngestBatchResponse: _TypeAlias = IngestBatchResponse  # noqa: Y015
 
 @_typing.final
+class CommandRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    SEPARATION_FIELD_NUMBER: _builtins.int
+    IDENTITY_RULES_FIELD_NUMBER: _builtins.int
+    DEAD_LETTER_REPLAY_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """Dedupe id; a repetition within 7 days changes nothing."""
+    @_builtins.property
+    def separation(self) -> _facts_pb2.Separation: ...
+    @_builtins.property
+    def identity_rules(self) -> _facts_pb2.IdentityRulesChange: ...
+    @_builtins.property
+    def dead_letter_replay(self) -> _facts_pb2.DeadLetterReplay: ...
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        separation: _facts_pb2.Separation | None = ...,
+        identity_rules: _facts_pb2.IdentityRulesChange | None = ...,
+        dead_letter_replay: _facts_pb2.DeadLetterReplay | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "dead_letter_replay", b"dead_letter_replay", "identity_rules", b"identity_rules", "separation", b"separation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "dead_letter_replay", b"dead_letter_replay", "identity_rules", b"identity_rules", "message_id", b"message_id", "separation", b"separation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["separation", "identity_rules", "dead_letter_replay"]  # noqa: Y015
+    _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
+
+Global___CommandRequest: _TypeAlias = CommandRequest  # noqa: Y015
+
+@_typing.final
+class CommandResponse(_message.Message):
+    """`position` is that of ingest's log which holds the order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommandResponse: _TypeAlias = CommandResponse  # noqa: Y015
+
+@_typing.final
 class SubscribeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -655,11 +758,14 @@ class SubscribeResponse(_message.Message):
     BATCH_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     LAST_POSITION_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     recorded_at_us: _builtins.int
     epoch: _builtins.str
     last_position: _builtins.int
     """The log's last position when this was sent: position < last_position means a backlog."""
+    unreadable: _builtins.bytes
+    """The entry as it lies in the log, where it is no readable batch; `batch` is empty then. Step over it."""
     @_builtins.property
     def batch(self) -> _facts_pb2.AcceptedBatch: ...
     def __init__(
@@ -670,10 +776,11 @@ class SubscribeResponse(_message.Message):
         batch: _facts_pb2.AcceptedBatch | None = ...,
         epoch: _builtins.str = ...,
         last_position: _builtins.int = ...,
+        unreadable: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "epoch", b"epoch", "last_position", b"last_position", "position", b"position", "recorded_at_us", b"recorded_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "epoch", b"epoch", "last_position", b"last_position", "position", b"position", "recorded_at_us", b"recorded_at_us", "unreadable", b"unreadable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -64,6 +64,11 @@ class IngestServiceStub:
                 request_serializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.IngestBatchRequest.SerializeToString,
                 response_deserializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.IngestBatchResponse.FromString,
                 _registered_method=True)
+        self.Command = channel.unary_unary(
+                '/cdp.ingest.v1.IngestService/Command',
+                request_serializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.CommandRequest.SerializeToString,
+                response_deserializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.CommandResponse.FromString,
+                _registered_method=True)
         self.Subscribe = channel.stream_stream(
                 '/cdp.ingest.v1.IngestService/Subscribe',
                 request_serializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.SubscribeRequest.SerializeToString,
@@ -116,6 +121,13 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Command(self, request, context):
+        """Log an order to change state. For services, which offer these orders to callers and check them first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Subscribe(self, request_iterator, context):
         """The log of accepted batches of one workspace, from a position on. For services and warehouses.
         """
@@ -155,6 +167,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.IngestBatch,
                     request_deserializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.IngestBatchRequest.FromString,
                     response_serializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.IngestBatchResponse.SerializeToString,
+            ),
+            'Command': grpc.unary_unary_rpc_method_handler(
+                    servicer.Command,
+                    request_deserializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.CommandRequest.FromString,
+                    response_serializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.CommandResponse.SerializeToString,
             ),
             'Subscribe': grpc.stream_stream_rpc_method_handler(
                     servicer.Subscribe,
@@ -324,6 +341,33 @@ class IngestService:
             '/cdp.ingest.v1.IngestService/IngestBatch',
             cdp_dot_ingest_dot_v1_dot_ingest__pb2.IngestBatchRequest.SerializeToString,
             cdp_dot_ingest_dot_v1_dot_ingest__pb2.IngestBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Command(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.ingest.v1.IngestService/Command',
+            cdp_dot_ingest_dot_v1_dot_ingest__pb2.CommandRequest.SerializeToString,
+            cdp_dot_ingest_dot_v1_dot_ingest__pb2.CommandResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,6 +26,8 @@ class IngestServiceStub:
     """Put products into the catalogue."""
     IngestBatch: _aio.UnaryUnaryMultiCallable[_ingest_pb2.IngestBatchRequest, _ingest_pb2.IngestBatchResponse]
     """Many of the above at once, up to 1,000; each item is accepted or refused on its own."""
+    Command: _aio.UnaryUnaryMultiCallable[_ingest_pb2.CommandRequest, _ingest_pb2.CommandResponse]
+    """Log an order to change state. For services, which offer these orders to callers and check them first."""
     Subscribe: _aio.StreamStreamMultiCallable[_ingest_pb2.SubscribeRequest, _ingest_pb2.SubscribeResponse]
     """The log of accepted batches of one workspace, from a position on. For services and warehouses."""
 
@@ -77,6 +79,14 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_ingest_pb2.IngestBatchRequest, _abc.Awaitable[_ingest_pb2.IngestBatchResponse]],
     ) -> _abc.Awaitable[_ingest_pb2.IngestBatchResponse]:
         """Many of the above at once, up to 1,000; each item is accepted or refused on its own."""
+
+    @_abc_1.abstractmethod
+    def Command(
+        self,
+        request: _ingest_pb2.CommandRequest,
+        context: _aio.ServicerContext[_ingest_pb2.CommandRequest, _abc.Awaitable[_ingest_pb2.CommandResponse]],
+    ) -> _abc.Awaitable[_ingest_pb2.CommandResponse]:
+        """Log an order to change state. For services, which offer these orders to callers and check them first."""
 
     @_abc_1.abstractmethod
     def Subscribe(

@@ -111,10 +111,15 @@ class Consent(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_US_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     state: _builtins.str
     occurred_at_us: _builtins.int
     source: _builtins.str
+    category: _builtins.str
+    """empty: the whole channel"""
+    proof: _builtins.str
     def __init__(
         self,
         *,
@@ -122,10 +127,12 @@ class Consent(_message.Message):
         state: _builtins.str = ...,
         occurred_at_us: _builtins.int = ...,
         source: _builtins.str = ...,
+        category: _builtins.str = ...,
+        proof: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "occurred_at_us", b"occurred_at_us", "source", b"source", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "occurred_at_us", b"occurred_at_us", "proof", b"proof", "source", b"source", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -412,6 +419,377 @@ class ResolveLinkResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResolveLinkResponse: _TypeAlias = ResolveLinkResponse  # noqa: Y015
+
+@_typing.final
+class UnmergeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SURVIVOR_FIELD_NUMBER: _builtins.int
+    MERGED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    survivor: _builtins.str
+    """Public keys: of the person as it is now, or of any contact that is part of it, and of the one merged into it."""
+    merged: _builtins.str
+    reason: _builtins.str
+    request_id: _builtins.str
+    """A repeated request with the same id answers what the first did."""
+    def __init__(
+        self,
+        *,
+        survivor: _builtins.str = ...,
+        merged: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["merged", b"merged", "reason", b"reason", "request_id", b"request_id", "survivor", b"survivor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnmergeRequest: _TypeAlias = UnmergeRequest  # noqa: Y015
+
+@_typing.final
+class UnmergeResponse(_message.Message):
+    """`upstream_position` is that of ingest's log which the answer includes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SURVIVOR_FIELD_NUMBER: _builtins.int
+    RESTORED_FIELD_NUMBER: _builtins.int
+    UPSTREAM_POSITION_FIELD_NUMBER: _builtins.int
+    upstream_position: _builtins.int
+    @_builtins.property
+    def survivor(self) -> Global___Profile: ...
+    @_builtins.property
+    def restored(self) -> Global___Profile: ...
+    def __init__(
+        self,
+        *,
+        survivor: Global___Profile | None = ...,
+        restored: Global___Profile | None = ...,
+        upstream_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["restored", b"restored", "survivor", b"survivor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["restored", b"restored", "survivor", b"survivor", "upstream_position", b"upstream_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnmergeResponse: _TypeAlias = UnmergeResponse  # noqa: Y015
+
+@_typing.final
+class ListMergesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Of the person with this key; empty: of the whole workspace."""
+    page_size: _builtins.int
+    """0: 100, at most 1,000"""
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMergesRequest: _TypeAlias = ListMergesRequest  # noqa: Y015
+
+@_typing.final
+class MergeRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Undone(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        OCCURRED_AT_US_FIELD_NUMBER: _builtins.int
+        ASKED_BY_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
+        UPSTREAM_POSITION_FIELD_NUMBER: _builtins.int
+        occurred_at_us: _builtins.int
+        asked_by: _builtins.str
+        reason: _builtins.str
+        upstream_position: _builtins.int
+        def __init__(
+            self,
+            *,
+            occurred_at_us: _builtins.int = ...,
+            asked_by: _builtins.str = ...,
+            reason: _builtins.str = ...,
+            upstream_position: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "occurred_at_us", b"occurred_at_us", "reason", b"reason", "upstream_position", b"upstream_position"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ORDINAL_FIELD_NUMBER: _builtins.int
+    SURVIVOR_FIELD_NUMBER: _builtins.int
+    LOSER_FIELD_NUMBER: _builtins.int
+    SURVIVOR_KEY_FIELD_NUMBER: _builtins.int
+    LOSER_KEY_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_US_FIELD_NUMBER: _builtins.int
+    UPSTREAM_POSITION_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    UNDONE_FIELD_NUMBER: _builtins.int
+    ordinal: _builtins.int
+    """counts from 1 within the workspace"""
+    survivor: _builtins.int
+    loser: _builtins.int
+    survivor_key: _builtins.str
+    loser_key: _builtins.str
+    occurred_at_us: _builtins.int
+    """of the fact that proved it"""
+    upstream_position: _builtins.int
+    """of that fact in ingest's log"""
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedCompositeFieldContainer[_facts_pb2.Identifier]:
+        """the identifiers that stood together"""
+
+    @_builtins.property
+    def undone(self) -> Global___MergeRecord.Undone:
+        """unset: it holds"""
+
+    def __init__(
+        self,
+        *,
+        ordinal: _builtins.int = ...,
+        survivor: _builtins.int = ...,
+        loser: _builtins.int = ...,
+        survivor_key: _builtins.str = ...,
+        loser_key: _builtins.str = ...,
+        occurred_at_us: _builtins.int = ...,
+        upstream_position: _builtins.int = ...,
+        evidence: _abc.Iterable[_facts_pb2.Identifier] | None = ...,
+        undone: Global___MergeRecord.Undone | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["undone", b"undone"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "loser", b"loser", "loser_key", b"loser_key", "occurred_at_us", b"occurred_at_us", "ordinal", b"ordinal", "survivor", b"survivor", "survivor_key", b"survivor_key", "undone", b"undone", "upstream_position", b"upstream_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeRecord: _TypeAlias = MergeRecord  # noqa: Y015
+
+@_typing.final
+class ListMergesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MERGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def merges(self) -> _containers.RepeatedCompositeFieldContainer[Global___MergeRecord]: ...
+    def __init__(
+        self,
+        *,
+        merges: _abc.Iterable[Global___MergeRecord] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["merges", b"merges", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMergesResponse: _TypeAlias = ListMergesResponse  # noqa: Y015
+
+@_typing.final
+class ListSuspiciousIdentifiersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """0: 100, at most 1,000"""
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSuspiciousIdentifiersRequest: _TypeAlias = ListSuspiciousIdentifiersRequest  # noqa: Y015
+
+@_typing.final
+class SuspiciousIdentifier(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    LIMITS_HIT_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    MOVES_REFUSED_FIELD_NUMBER: _builtins.int
+    EXTERNAL_IDS_APART_FIELD_NUMBER: _builtins.int
+    SEPARATED_APART_FIELD_NUMBER: _builtins.int
+    LAST_OCCURRED_AT_US_FIELD_NUMBER: _builtins.int
+    BLOCK_PROPOSED_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    limits_hit: _builtins.int
+    """how often a profile that it named was full"""
+    moves: _builtins.int
+    """how often it changed hands"""
+    moves_refused: _builtins.int
+    """how often it would have, beyond the limit"""
+    external_ids_apart: _builtins.int
+    """how often it stood between two external ids"""
+    separated_apart: _builtins.int
+    """how often it stood between two people who were taken apart"""
+    last_occurred_at_us: _builtins.int
+    block_proposed: _builtins.bool
+    blocked: _builtins.bool
+    """by the rules as they are"""
+    @_builtins.property
+    def identifier(self) -> _facts_pb2.Identifier: ...
+    def __init__(
+        self,
+        *,
+        identifier: _facts_pb2.Identifier | None = ...,
+        limits_hit: _builtins.int = ...,
+        moves: _builtins.int = ...,
+        moves_refused: _builtins.int = ...,
+        external_ids_apart: _builtins.int = ...,
+        separated_apart: _builtins.int = ...,
+        last_occurred_at_us: _builtins.int = ...,
+        block_proposed: _builtins.bool = ...,
+        blocked: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identifier", b"identifier"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_proposed", b"block_proposed", "blocked", b"blocked", "external_ids_apart", b"external_ids_apart", "identifier", b"identifier", "last_occurred_at_us", b"last_occurred_at_us", "limits_hit", b"limits_hit", "moves", b"moves", "moves_refused", b"moves_refused", "separated_apart", b"separated_apart"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuspiciousIdentifier: _TypeAlias = SuspiciousIdentifier  # noqa: Y015
+
+@_typing.final
+class ListSuspiciousIdentifiersResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___SuspiciousIdentifier]: ...
+    def __init__(
+        self,
+        *,
+        identifiers: _abc.Iterable[Global___SuspiciousIdentifier] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifiers", b"identifiers", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSuspiciousIdentifiersResponse: _TypeAlias = ListSuspiciousIdentifiersResponse  # noqa: Y015
+
+@_typing.final
+class GetIdentityRulesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WAIT_ETAG_FIELD_NUMBER: _builtins.int
+    wait_etag: _builtins.str
+    """Answer once the rules have another etag than this one, or after half a minute. Empty: now."""
+    def __init__(
+        self,
+        *,
+        wait_etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["wait_etag", b"wait_etag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIdentityRulesRequest: _TypeAlias = GetIdentityRulesRequest  # noqa: Y015
+
+@_typing.final
+class GetIdentityRulesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rules(self) -> _facts_pb2.IdentityRules: ...
+    def __init__(
+        self,
+        *,
+        rules: _facts_pb2.IdentityRules | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIdentityRulesResponse: _TypeAlias = GetIdentityRulesResponse  # noqa: Y015
+
+@_typing.final
+class UpdateIdentityRulesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    @_builtins.property
+    def rules(self) -> _facts_pb2.IdentityRules:
+        """With the etag of the rules that were read; without, whatever they are is changed."""
+
+    def __init__(
+        self,
+        *,
+        rules: _facts_pb2.IdentityRules | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "rules", b"rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateIdentityRulesRequest: _TypeAlias = UpdateIdentityRulesRequest  # noqa: Y015
+
+@_typing.final
+class UpdateIdentityRulesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULES_FIELD_NUMBER: _builtins.int
+    UPSTREAM_POSITION_FIELD_NUMBER: _builtins.int
+    upstream_position: _builtins.int
+    @_builtins.property
+    def rules(self) -> _facts_pb2.IdentityRules: ...
+    def __init__(
+        self,
+        *,
+        rules: _facts_pb2.IdentityRules | None = ...,
+        upstream_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules", "upstream_position", b"upstream_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateIdentityRulesResponse: _TypeAlias = UpdateIdentityRulesResponse  # noqa: Y015
 
 @_typing.final
 class SubscribeRequest(_message.Message):

@@ -54,6 +54,31 @@ class ProfileServiceStub:
                 request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ResolveLinkRequest.SerializeToString,
                 response_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ResolveLinkResponse.FromString,
                 _registered_method=True)
+        self.Unmerge = channel.unary_unary(
+                '/cdp.profile.v1.ProfileService/Unmerge',
+                request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.UnmergeRequest.SerializeToString,
+                response_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.UnmergeResponse.FromString,
+                _registered_method=True)
+        self.ListMerges = channel.unary_unary(
+                '/cdp.profile.v1.ProfileService/ListMerges',
+                request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ListMergesRequest.SerializeToString,
+                response_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ListMergesResponse.FromString,
+                _registered_method=True)
+        self.ListSuspiciousIdentifiers = channel.unary_unary(
+                '/cdp.profile.v1.ProfileService/ListSuspiciousIdentifiers',
+                request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ListSuspiciousIdentifiersRequest.SerializeToString,
+                response_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ListSuspiciousIdentifiersResponse.FromString,
+                _registered_method=True)
+        self.GetIdentityRules = channel.unary_unary(
+                '/cdp.profile.v1.ProfileService/GetIdentityRules',
+                request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.GetIdentityRulesRequest.SerializeToString,
+                response_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.GetIdentityRulesResponse.FromString,
+                _registered_method=True)
+        self.UpdateIdentityRules = channel.unary_unary(
+                '/cdp.profile.v1.ProfileService/UpdateIdentityRules',
+                request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.UpdateIdentityRulesRequest.SerializeToString,
+                response_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.UpdateIdentityRulesResponse.FromString,
+                _registered_method=True)
         self.Subscribe = channel.stream_stream(
                 '/cdp.profile.v1.ProfileService/Subscribe',
                 request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.SubscribeRequest.SerializeToString,
@@ -92,6 +117,41 @@ class ProfileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Unmerge(self, request, context):
+        """Take apart what was merged. Both sides are as if the merge had never been, and never merge again by themselves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMerges(self, request, context):
+        """Who was merged with whom, when and why, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSuspiciousIdentifiers(self, request, context):
+        """Identifiers that seem to be shared by several people, the most often met first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetIdentityRules(self, request, context):
+        """The workspace's rules about identifiers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateIdentityRules(self, request, context):
+        """Change them. Kinds that are not listed stay as they are; lowering a limit tears nothing apart.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Subscribe(self, request_iterator, context):
         """The log of resolved facts of one workspace, in one order.
         """
@@ -121,6 +181,31 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.ResolveLink,
                     request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ResolveLinkRequest.FromString,
                     response_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ResolveLinkResponse.SerializeToString,
+            ),
+            'Unmerge': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unmerge,
+                    request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.UnmergeRequest.FromString,
+                    response_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.UnmergeResponse.SerializeToString,
+            ),
+            'ListMerges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMerges,
+                    request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ListMergesRequest.FromString,
+                    response_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ListMergesResponse.SerializeToString,
+            ),
+            'ListSuspiciousIdentifiers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSuspiciousIdentifiers,
+                    request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ListSuspiciousIdentifiersRequest.FromString,
+                    response_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ListSuspiciousIdentifiersResponse.SerializeToString,
+            ),
+            'GetIdentityRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetIdentityRules,
+                    request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.GetIdentityRulesRequest.FromString,
+                    response_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.GetIdentityRulesResponse.SerializeToString,
+            ),
+            'UpdateIdentityRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateIdentityRules,
+                    request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.UpdateIdentityRulesRequest.FromString,
+                    response_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.UpdateIdentityRulesResponse.SerializeToString,
             ),
             'Subscribe': grpc.stream_stream_rpc_method_handler(
                     servicer.Subscribe,
@@ -236,6 +321,141 @@ class ProfileService:
             '/cdp.profile.v1.ProfileService/ResolveLink',
             cdp_dot_profile_dot_v1_dot_profile__pb2.ResolveLinkRequest.SerializeToString,
             cdp_dot_profile_dot_v1_dot_profile__pb2.ResolveLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unmerge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.profile.v1.ProfileService/Unmerge',
+            cdp_dot_profile_dot_v1_dot_profile__pb2.UnmergeRequest.SerializeToString,
+            cdp_dot_profile_dot_v1_dot_profile__pb2.UnmergeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMerges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.profile.v1.ProfileService/ListMerges',
+            cdp_dot_profile_dot_v1_dot_profile__pb2.ListMergesRequest.SerializeToString,
+            cdp_dot_profile_dot_v1_dot_profile__pb2.ListMergesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSuspiciousIdentifiers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.profile.v1.ProfileService/ListSuspiciousIdentifiers',
+            cdp_dot_profile_dot_v1_dot_profile__pb2.ListSuspiciousIdentifiersRequest.SerializeToString,
+            cdp_dot_profile_dot_v1_dot_profile__pb2.ListSuspiciousIdentifiersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetIdentityRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.profile.v1.ProfileService/GetIdentityRules',
+            cdp_dot_profile_dot_v1_dot_profile__pb2.GetIdentityRulesRequest.SerializeToString,
+            cdp_dot_profile_dot_v1_dot_profile__pb2.GetIdentityRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateIdentityRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.profile.v1.ProfileService/UpdateIdentityRules',
+            cdp_dot_profile_dot_v1_dot_profile__pb2.UpdateIdentityRulesRequest.SerializeToString,
+            cdp_dot_profile_dot_v1_dot_profile__pb2.UpdateIdentityRulesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,6 +22,16 @@ class ProfileServiceStub:
     """Whose identifier is this?"""
     ResolveLink: _aio.UnaryUnaryMultiCallable[_profile_pb2.ResolveLinkRequest, _profile_pb2.ResolveLinkResponse]
     """The contact and message behind a signed link token of a message."""
+    Unmerge: _aio.UnaryUnaryMultiCallable[_profile_pb2.UnmergeRequest, _profile_pb2.UnmergeResponse]
+    """Take apart what was merged. Both sides are as if the merge had never been, and never merge again by themselves."""
+    ListMerges: _aio.UnaryUnaryMultiCallable[_profile_pb2.ListMergesRequest, _profile_pb2.ListMergesResponse]
+    """Who was merged with whom, when and why, newest first."""
+    ListSuspiciousIdentifiers: _aio.UnaryUnaryMultiCallable[_profile_pb2.ListSuspiciousIdentifiersRequest, _profile_pb2.ListSuspiciousIdentifiersResponse]
+    """Identifiers that seem to be shared by several people, the most often met first."""
+    GetIdentityRules: _aio.UnaryUnaryMultiCallable[_profile_pb2.GetIdentityRulesRequest, _profile_pb2.GetIdentityRulesResponse]
+    """The workspace's rules about identifiers."""
+    UpdateIdentityRules: _aio.UnaryUnaryMultiCallable[_profile_pb2.UpdateIdentityRulesRequest, _profile_pb2.UpdateIdentityRulesResponse]
+    """Change them. Kinds that are not listed stay as they are; lowering a limit tears nothing apart."""
     Subscribe: _aio.StreamStreamMultiCallable[_profile_pb2.SubscribeRequest, _profile_pb2.SubscribeResponse]
     """The log of resolved facts of one workspace, in one order."""
 
@@ -57,6 +67,46 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_profile_pb2.ResolveLinkRequest, _abc.Awaitable[_profile_pb2.ResolveLinkResponse]],
     ) -> _abc.Awaitable[_profile_pb2.ResolveLinkResponse]:
         """The contact and message behind a signed link token of a message."""
+
+    @_abc_1.abstractmethod
+    def Unmerge(
+        self,
+        request: _profile_pb2.UnmergeRequest,
+        context: _aio.ServicerContext[_profile_pb2.UnmergeRequest, _abc.Awaitable[_profile_pb2.UnmergeResponse]],
+    ) -> _abc.Awaitable[_profile_pb2.UnmergeResponse]:
+        """Take apart what was merged. Both sides are as if the merge had never been, and never merge again by themselves."""
+
+    @_abc_1.abstractmethod
+    def ListMerges(
+        self,
+        request: _profile_pb2.ListMergesRequest,
+        context: _aio.ServicerContext[_profile_pb2.ListMergesRequest, _abc.Awaitable[_profile_pb2.ListMergesResponse]],
+    ) -> _abc.Awaitable[_profile_pb2.ListMergesResponse]:
+        """Who was merged with whom, when and why, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListSuspiciousIdentifiers(
+        self,
+        request: _profile_pb2.ListSuspiciousIdentifiersRequest,
+        context: _aio.ServicerContext[_profile_pb2.ListSuspiciousIdentifiersRequest, _abc.Awaitable[_profile_pb2.ListSuspiciousIdentifiersResponse]],
+    ) -> _abc.Awaitable[_profile_pb2.ListSuspiciousIdentifiersResponse]:
+        """Identifiers that seem to be shared by several people, the most often met first."""
+
+    @_abc_1.abstractmethod
+    def GetIdentityRules(
+        self,
+        request: _profile_pb2.GetIdentityRulesRequest,
+        context: _aio.ServicerContext[_profile_pb2.GetIdentityRulesRequest, _abc.Awaitable[_profile_pb2.GetIdentityRulesResponse]],
+    ) -> _abc.Awaitable[_profile_pb2.GetIdentityRulesResponse]:
+        """The workspace's rules about identifiers."""
+
+    @_abc_1.abstractmethod
+    def UpdateIdentityRules(
+        self,
+        request: _profile_pb2.UpdateIdentityRulesRequest,
+        context: _aio.ServicerContext[_profile_pb2.UpdateIdentityRulesRequest, _abc.Awaitable[_profile_pb2.UpdateIdentityRulesResponse]],
+    ) -> _abc.Awaitable[_profile_pb2.UpdateIdentityRulesResponse]:
+        """Change them. Kinds that are not listed stay as they are; lowering a limit tears nothing apart."""
 
     @_abc_1.abstractmethod
     def Subscribe(

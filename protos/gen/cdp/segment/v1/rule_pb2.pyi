@@ -404,6 +404,7 @@ class Node(_message.Message):
     HAS_BEEN_IN_FIELD_NUMBER: _builtins.int
     REACHABLE_FIELD_NUMBER: _builtins.int
     RANDOM_BUCKET_FIELD_NUMBER: _builtins.int
+    INTEREST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def branch(self) -> Global___Branch: ...
     @_builtins.property
@@ -454,6 +455,8 @@ class Node(_message.Message):
     def reachable(self) -> Global___Reachable: ...
     @_builtins.property
     def random_bucket(self) -> Global___RandomBucket: ...
+    @_builtins.property
+    def interest(self) -> Global___InterestCondition: ...
     def __init__(
         self,
         *,
@@ -482,12 +485,13 @@ class Node(_message.Message):
         has_been_in: Global___HasBeenIn | None = ...,
         reachable: Global___Reachable | None = ...,
         random_bucket: Global___RandomBucket | None = ...,
+        interest: Global___InterestCondition | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "branch", b"branch", "changed", b"changed", "event_aggregate", b"event_aggregate", "event_count", b"event_count", "everyone", b"everyone", "first_time", b"first_time", "has_been", b"has_been", "has_been_in", b"has_been_in", "in_cohort", b"in_cohort", "in_list", b"in_list", "message_count", b"message_count", "node", b"node", "picked_event", b"picked_event", "population", b"population", "random_bucket", b"random_bucket", "reachable", b"reachable", "regularly", b"regularly", "restarted", b"restarted", "rfm_in_cell", b"rfm_in_cell", "rfm_moved", b"rfm_moved", "segment", b"segment", "sequence", b"sequence", "stopped", b"stopped", "trend", b"trend", "was_in", b"was_in"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "branch", b"branch", "changed", b"changed", "event_aggregate", b"event_aggregate", "event_count", b"event_count", "everyone", b"everyone", "first_time", b"first_time", "has_been", b"has_been", "has_been_in", b"has_been_in", "in_cohort", b"in_cohort", "in_list", b"in_list", "interest", b"interest", "message_count", b"message_count", "node", b"node", "picked_event", b"picked_event", "population", b"population", "random_bucket", b"random_bucket", "reachable", b"reachable", "regularly", b"regularly", "restarted", b"restarted", "rfm_in_cell", b"rfm_in_cell", "rfm_moved", b"rfm_moved", "segment", b"segment", "sequence", b"sequence", "stopped", b"stopped", "trend", b"trend", "was_in", b"was_in"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "branch", b"branch", "changed", b"changed", "event_aggregate", b"event_aggregate", "event_count", b"event_count", "everyone", b"everyone", "first_time", b"first_time", "has_been", b"has_been", "has_been_in", b"has_been_in", "in_cohort", b"in_cohort", "in_list", b"in_list", "message_count", b"message_count", "node", b"node", "picked_event", b"picked_event", "population", b"population", "random_bucket", b"random_bucket", "reachable", b"reachable", "regularly", b"regularly", "restarted", b"restarted", "rfm_in_cell", b"rfm_in_cell", "rfm_moved", b"rfm_moved", "segment", b"segment", "sequence", b"sequence", "stopped", b"stopped", "trend", b"trend", "was_in", b"was_in"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "branch", b"branch", "changed", b"changed", "event_aggregate", b"event_aggregate", "event_count", b"event_count", "everyone", b"everyone", "first_time", b"first_time", "has_been", b"has_been", "has_been_in", b"has_been_in", "in_cohort", b"in_cohort", "in_list", b"in_list", "interest", b"interest", "message_count", b"message_count", "node", b"node", "picked_event", b"picked_event", "population", b"population", "random_bucket", b"random_bucket", "reachable", b"reachable", "regularly", b"regularly", "restarted", b"restarted", "rfm_in_cell", b"rfm_in_cell", "rfm_moved", b"rfm_moved", "segment", b"segment", "sequence", b"sequence", "stopped", b"stopped", "trend", b"trend", "was_in", b"was_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_node: _TypeAlias = _typing.Literal["branch", "everyone", "attribute", "in_list", "segment", "event_count", "message_count", "event_aggregate", "first_time", "picked_event", "stopped", "restarted", "regularly", "trend", "sequence", "population", "rfm_in_cell", "rfm_moved", "in_cohort", "has_been", "changed", "was_in", "has_been_in", "reachable", "random_bucket"]  # noqa: Y015
+    _WhichOneofReturnType_node: _TypeAlias = _typing.Literal["branch", "everyone", "attribute", "in_list", "segment", "event_count", "message_count", "event_aggregate", "first_time", "picked_event", "stopped", "restarted", "regularly", "trend", "sequence", "population", "rfm_in_cell", "rfm_moved", "in_cohort", "has_been", "changed", "was_in", "has_been_in", "reachable", "random_bucket", "interest"]  # noqa: Y015
     _WhichOneofArgType_node: _TypeAlias = _typing.Literal["node", b"node"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_node) -> _WhichOneofReturnType_node | None: ...
 
@@ -1336,27 +1340,113 @@ class Measure(_message.Message):
     ATTRIBUTE_FIELD_NUMBER: _builtins.int
     NUMBER_OF_FIELD_NUMBER: _builtins.int
     AGGREGATE_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    INTEREST_FIELD_NUMBER: _builtins.int
     attribute: _builtins.str
     @_builtins.property
     def number_of(self) -> Global___EventSelection: ...
     @_builtins.property
     def aggregate(self) -> Global___AggregateMeasure: ...
+    @_builtins.property
+    def time(self) -> Global___EventTime: ...
+    @_builtins.property
+    def interest(self) -> Global___Interest: ...
     def __init__(
         self,
         *,
         attribute: _builtins.str = ...,
         number_of: Global___EventSelection | None = ...,
         aggregate: Global___AggregateMeasure | None = ...,
+        time: Global___EventTime | None = ...,
+        interest: Global___Interest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "attribute", b"attribute", "measure", b"measure", "number_of", b"number_of"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "attribute", b"attribute", "interest", b"interest", "measure", b"measure", "number_of", b"number_of", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "attribute", b"attribute", "measure", b"measure", "number_of", b"number_of"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "attribute", b"attribute", "interest", b"interest", "measure", b"measure", "number_of", b"number_of", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_measure: _TypeAlias = _typing.Literal["attribute", "number_of", "aggregate"]  # noqa: Y015
+    _WhichOneofReturnType_measure: _TypeAlias = _typing.Literal["attribute", "number_of", "aggregate", "time", "interest"]  # noqa: Y015
     _WhichOneofArgType_measure: _TypeAlias = _typing.Literal["measure", b"measure"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_measure) -> _WhichOneofReturnType_measure | None: ...
 
 Global___Measure: _TypeAlias = Measure  # noqa: Y015
+
+@_typing.final
+class EventTime(_message.Message):
+    """The instant of the latest (earliest) selected event."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    first: _builtins.bool
+    @_builtins.property
+    def events(self) -> Global___EventSelection: ...
+    def __init__(
+        self,
+        *,
+        events: Global___EventSelection | None = ...,
+        first: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "first", b"first"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventTime: _TypeAlias = EventTime  # noqa: Y015
+
+@_typing.final
+class Interest(_message.Message):
+    """The score of a value in an interest model; without a value, the text that has the highest score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    @_builtins.property
+    def value(self) -> Global___Operand:
+        """a text or a parameter; unset: the top value"""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        value: Global___Operand | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Interest: _TypeAlias = Interest  # noqa: Y015
+
+@_typing.final
+class InterestCondition(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTEREST_FIELD_NUMBER: _builtins.int
+    TEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def interest(self) -> Global___Interest: ...
+    @_builtins.property
+    def test(self) -> Global___Comparison:
+        """its name is not read"""
+
+    def __init__(
+        self,
+        *,
+        interest: Global___Interest | None = ...,
+        test: Global___Comparison | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interest", b"interest", "test", b"test"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interest", b"interest", "test", b"test"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InterestCondition: _TypeAlias = InterestCondition  # noqa: Y015
 
 @_typing.final
 class AggregateMeasure(_message.Message):

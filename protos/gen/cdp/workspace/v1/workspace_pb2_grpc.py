@@ -54,6 +54,16 @@ class WorkspaceServiceStub:
                 request_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.UpdateWorkspaceRequest.SerializeToString,
                 response_deserializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.UpdateWorkspaceResponse.FromString,
                 _registered_method=True)
+        self.LimitWorkspace = channel.unary_unary(
+                '/cdp.workspace.v1.WorkspaceService/LimitWorkspace',
+                request_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.LimitWorkspaceRequest.SerializeToString,
+                response_deserializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.LimitWorkspaceResponse.FromString,
+                _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/cdp.workspace.v1.WorkspaceService/GetUsage',
+                request_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
         self.ListAuditRecords = channel.unary_unary(
                 '/cdp.workspace.v1.WorkspaceService/ListAuditRecords',
                 request_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.ListAuditRecordsRequest.SerializeToString,
@@ -88,6 +98,20 @@ class WorkspaceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LimitWorkspace(self, request, context):
+        """Set what a workspace may send at most; for the platform's operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUsage(self, request, context):
+        """What the workspace sent, by day and key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAuditRecords(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -116,6 +140,16 @@ def add_WorkspaceServiceServicer_to_server(servicer, server):
                     servicer.UpdateWorkspace,
                     request_deserializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.UpdateWorkspaceRequest.FromString,
                     response_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.UpdateWorkspaceResponse.SerializeToString,
+            ),
+            'LimitWorkspace': grpc.unary_unary_rpc_method_handler(
+                    servicer.LimitWorkspace,
+                    request_deserializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.LimitWorkspaceRequest.FromString,
+                    response_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.LimitWorkspaceResponse.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.GetUsageRequest.FromString,
+                    response_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.GetUsageResponse.SerializeToString,
             ),
             'ListAuditRecords': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAuditRecords,
@@ -242,6 +276,60 @@ class WorkspaceService:
             _registered_method=True)
 
     @staticmethod
+    def LimitWorkspace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.workspace.v1.WorkspaceService/LimitWorkspace',
+            cdp_dot_workspace_dot_v1_dot_workspace__pb2.LimitWorkspaceRequest.SerializeToString,
+            cdp_dot_workspace_dot_v1_dot_workspace__pb2.LimitWorkspaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.workspace.v1.WorkspaceService/GetUsage',
+            cdp_dot_workspace_dot_v1_dot_workspace__pb2.GetUsageRequest.SerializeToString,
+            cdp_dot_workspace_dot_v1_dot_workspace__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListAuditRecords(request,
             target,
             options=(),
@@ -288,6 +376,16 @@ class KeyServiceStub:
                 request_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.ListKeysRequest.SerializeToString,
                 response_deserializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.ListKeysResponse.FromString,
                 _registered_method=True)
+        self.UpdateKey = channel.unary_unary(
+                '/cdp.workspace.v1.KeyService/UpdateKey',
+                request_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.UpdateKeyRequest.SerializeToString,
+                response_deserializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.UpdateKeyResponse.FromString,
+                _registered_method=True)
+        self.RotateKey = channel.unary_unary(
+                '/cdp.workspace.v1.KeyService/RotateKey',
+                request_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.RotateKeyRequest.SerializeToString,
+                response_deserializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.RotateKeyResponse.FromString,
+                _registered_method=True)
         self.RevokeKey = channel.unary_unary(
                 '/cdp.workspace.v1.KeyService/RevokeKey',
                 request_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.RevokeKeyRequest.SerializeToString,
@@ -312,6 +410,19 @@ class KeyServiceServicer:
 
     def ListKeys(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateKey(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateKey(self, request, context):
+        """Give a key a new secret; the former one opens for a while more.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -341,6 +452,16 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     servicer.ListKeys,
                     request_deserializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.ListKeysRequest.FromString,
                     response_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.ListKeysResponse.SerializeToString,
+            ),
+            'UpdateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateKey,
+                    request_deserializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.UpdateKeyRequest.FromString,
+                    response_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.UpdateKeyResponse.SerializeToString,
+            ),
+            'RotateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateKey,
+                    request_deserializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.RotateKeyRequest.FromString,
+                    response_serializer=cdp_dot_workspace_dot_v1_dot_workspace__pb2.RotateKeyResponse.SerializeToString,
             ),
             'RevokeKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeKey,
@@ -407,6 +528,60 @@ class KeyService:
             '/cdp.workspace.v1.KeyService/ListKeys',
             cdp_dot_workspace_dot_v1_dot_workspace__pb2.ListKeysRequest.SerializeToString,
             cdp_dot_workspace_dot_v1_dot_workspace__pb2.ListKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.workspace.v1.KeyService/UpdateKey',
+            cdp_dot_workspace_dot_v1_dot_workspace__pb2.UpdateKeyRequest.SerializeToString,
+            cdp_dot_workspace_dot_v1_dot_workspace__pb2.UpdateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.workspace.v1.KeyService/RotateKey',
+            cdp_dot_workspace_dot_v1_dot_workspace__pb2.RotateKeyRequest.SerializeToString,
+            cdp_dot_workspace_dot_v1_dot_workspace__pb2.RotateKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

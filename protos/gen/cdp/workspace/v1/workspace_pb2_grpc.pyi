@@ -18,6 +18,10 @@ class WorkspaceServiceStub:
     GetWorkspace: _aio.UnaryUnaryMultiCallable[_workspace_pb2.GetWorkspaceRequest, _workspace_pb2.GetWorkspaceResponse]
     ListWorkspaces: _aio.UnaryUnaryMultiCallable[_workspace_pb2.ListWorkspacesRequest, _workspace_pb2.ListWorkspacesResponse]
     UpdateWorkspace: _aio.UnaryUnaryMultiCallable[_workspace_pb2.UpdateWorkspaceRequest, _workspace_pb2.UpdateWorkspaceResponse]
+    LimitWorkspace: _aio.UnaryUnaryMultiCallable[_workspace_pb2.LimitWorkspaceRequest, _workspace_pb2.LimitWorkspaceResponse]
+    """Set what a workspace may send at most; for the platform's operator."""
+    GetUsage: _aio.UnaryUnaryMultiCallable[_workspace_pb2.GetUsageRequest, _workspace_pb2.GetUsageResponse]
+    """What the workspace sent, by day and key."""
     ListAuditRecords: _aio.UnaryUnaryMultiCallable[_workspace_pb2.ListAuditRecordsRequest, _workspace_pb2.ListAuditRecordsResponse]
 
 class WorkspaceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -50,6 +54,22 @@ class WorkspaceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_workspace_pb2.UpdateWorkspaceResponse]: ...
 
     @_abc_1.abstractmethod
+    def LimitWorkspace(
+        self,
+        request: _workspace_pb2.LimitWorkspaceRequest,
+        context: _aio.ServicerContext[_workspace_pb2.LimitWorkspaceRequest, _abc.Awaitable[_workspace_pb2.LimitWorkspaceResponse]],
+    ) -> _abc.Awaitable[_workspace_pb2.LimitWorkspaceResponse]:
+        """Set what a workspace may send at most; for the platform's operator."""
+
+    @_abc_1.abstractmethod
+    def GetUsage(
+        self,
+        request: _workspace_pb2.GetUsageRequest,
+        context: _aio.ServicerContext[_workspace_pb2.GetUsageRequest, _abc.Awaitable[_workspace_pb2.GetUsageResponse]],
+    ) -> _abc.Awaitable[_workspace_pb2.GetUsageResponse]:
+        """What the workspace sent, by day and key."""
+
+    @_abc_1.abstractmethod
     def ListAuditRecords(
         self,
         request: _workspace_pb2.ListAuditRecordsRequest,
@@ -63,6 +83,9 @@ class KeyServiceStub:
     CreateKey: _aio.UnaryUnaryMultiCallable[_workspace_pb2.CreateKeyRequest, _workspace_pb2.CreateKeyResponse]
     """Make a key; its secret is shown once."""
     ListKeys: _aio.UnaryUnaryMultiCallable[_workspace_pb2.ListKeysRequest, _workspace_pb2.ListKeysResponse]
+    UpdateKey: _aio.UnaryUnaryMultiCallable[_workspace_pb2.UpdateKeyRequest, _workspace_pb2.UpdateKeyResponse]
+    RotateKey: _aio.UnaryUnaryMultiCallable[_workspace_pb2.RotateKeyRequest, _workspace_pb2.RotateKeyResponse]
+    """Give a key a new secret; the former one opens for a while more."""
     RevokeKey: _aio.UnaryUnaryMultiCallable[_workspace_pb2.RevokeKeyRequest, _workspace_pb2.RevokeKeyResponse]
     Authenticate: _aio.UnaryUnaryMultiCallable[_workspace_pb2.AuthenticateRequest, _workspace_pb2.AuthenticateResponse]
     """For services: whose key is this?"""
@@ -82,6 +105,21 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _workspace_pb2.ListKeysRequest,
         context: _aio.ServicerContext[_workspace_pb2.ListKeysRequest, _abc.Awaitable[_workspace_pb2.ListKeysResponse]],
     ) -> _abc.Awaitable[_workspace_pb2.ListKeysResponse]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateKey(
+        self,
+        request: _workspace_pb2.UpdateKeyRequest,
+        context: _aio.ServicerContext[_workspace_pb2.UpdateKeyRequest, _abc.Awaitable[_workspace_pb2.UpdateKeyResponse]],
+    ) -> _abc.Awaitable[_workspace_pb2.UpdateKeyResponse]: ...
+
+    @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _workspace_pb2.RotateKeyRequest,
+        context: _aio.ServicerContext[_workspace_pb2.RotateKeyRequest, _abc.Awaitable[_workspace_pb2.RotateKeyResponse]],
+    ) -> _abc.Awaitable[_workspace_pb2.RotateKeyResponse]:
+        """Give a key a new secret; the former one opens for a while more."""
 
     @_abc_1.abstractmethod
     def RevokeKey(

@@ -1,4 +1,8 @@
-"""Kinds of attributes: the first value seen fixes the kind of an attribute in its workspace."""
+"""Kinds of attributes: the first value seen fixes the kind of an attribute in its workspace.
+
+The door has checked them already, by the schema. What comes past it all the same (an older log, a foreign writer) is
+refused here, and set aside.
+"""
 
 from __future__ import annotations
 
@@ -24,19 +28,25 @@ class AttributeKinds:
         return ATTRIBUTES.get(name) or self._own.get(name)
 
     def learned(self, name: str, value: Value) -> AttributeKinds:
-        """These kinds after `value` was seen. An empty list teaches nothing: its elements are unknown."""
-        if value == () or self.get(name) is not None:
+        """These kinds after `value` was seen. An empty list teaches nothing: its elements are unknown. The first
+        fraction under a name that held integers makes decimals of it, as the door does (core.events.schema)."""
+        known = self.get(name)
+        widened = known is Kind.INTEGER and isinstance(value, DecimalUnits) and name not in ATTRIBUTES
+        if value == () or (known is not None and not widened):
             return self
         return AttributeKinds({**self._own, name: kind_of(value)})
 
     def fitted(self, name: str, value: Value) -> Value:
-        """`value` as the attribute keeps it: an integer becomes a decimal where the attribute is one.
+        """`value` as the attribute keeps it: an integer becomes a decimal where the attribute is one. A decimal where
+        it held integers stays what it is, and widens it.
 
         Raises ValueError, saying why, for a value of another kind.
         """
         wanted = self.get(name)
         kind = kind_of(value)
         if wanted is None or kind is wanted:
+            return value
+        if wanted is Kind.INTEGER and kind is Kind.DECIMAL and name not in ATTRIBUTES:
             return value
         if value == () and wanted is Kind.OBJECT_LIST:
             return value

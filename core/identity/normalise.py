@@ -46,7 +46,8 @@ def normalised(identifier: Identifier, rules: IdentityRules) -> Identifier | Non
     kinds stay exactly as they are. Normalising twice changes nothing.
     """
     kind, value = identifier.kind, identifier.value
-    if kind not in rules.kinds or value.strip().casefold() in BLOCKED_VALUES or not _storable(value):
+    rule = rules.kinds.get(kind)
+    if rule is None or rule.disabled or value.strip().casefold() in BLOCKED_VALUES or not _storable(value):
         return None
     if kind == EMAIL:
         found = _email(value)
@@ -54,9 +55,10 @@ def normalised(identifier: Identifier, rules: IdentityRules) -> Identifier | Non
         found = rules.phone(value)
     else:
         found = value
-    if found is None or (kind, found) in rules.blocked:
+    if found is None:
         return None
-    return identifier if found == value else Identifier(kind, found)
+    one = identifier if found == value else Identifier(kind, found)
+    return None if rules.blocks(one) else one
 
 
 def usable(identifiers: tuple[Identifier, ...], rules: IdentityRules) -> tuple[Identifier, ...]:

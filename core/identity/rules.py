@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from core.events.columns import Identifier
+
 #: The platform's own public id of a contact; it names a contact directly and is never shown as an identifier.
 CONTACT_KEY = "contact_key"
 EXTERNAL_ID = "external_id"
@@ -24,7 +26,8 @@ class KindRule:
 
     `code` is its number in stored keys and never changes. A smaller `priority` decides first. `limit` is how many one
     profile may hold. `strong` identifiers belong to one person and join profiles; weak ones belong to a device and
-    move with whoever used it last. A contact with an identifier that makes `known` is no anonymous one.
+    move with whoever used it last. A contact with an identifier that makes `known` is no anonymous one. A `disabled`
+    kind names nobody any more; what it named stays.
     """
 
     code: int
@@ -32,6 +35,7 @@ class KindRule:
     limit: int
     strong: bool
     known: bool
+    disabled: bool = False
 
 
 DEFAULT_KINDS: Mapping[str, KindRule] = {
@@ -47,6 +51,8 @@ DEFAULT_KINDS: Mapping[str, KindRule] = {
 #: The kinds that are attributes of the contact as well.
 MIRRORED_KINDS = (EXTERNAL_ID, EMAIL, PHONE)
 
+#: Text -> whether a pattern is found in it.
+Matches = Callable[[str], bool]
 #: Text -> the one form of a phone number ("+" and digits), or None for what is no number.
 PhoneNormaliser = Callable[[str], "str | None"]
 
@@ -74,5 +80,16 @@ class IdentityRules:
     kinds: Mapping[str, KindRule] = field(default_factory=lambda: DEFAULT_KINDS)
     moves_limit: int = 100
     phone: PhoneNormaliser = digits_phone
-    #: Further values that name nobody, as (kind, normalised value).
+    #: Further values that name nobody, as (kind, normalised value); the kind "" stands for every kind.
     blocked: frozenset[tuple[str, str]] = frozenset()
+    #: Further patterns of such values.
+    patterns: tuple[tuple[str, Matches], ...] = ()
+
+    def blocks(self, identifier: Identifier) -> bool:
+        """Whether `identifier`, normalised, is one of those that name nobody."""
+        kind, value = identifier.kind, identifier.value
+        return (
+            (kind, value) in self.blocked
+            or ("", value) in self.blocked
+            or any(of in ("", kind) and matches(value) for of, matches in self.patterns)
+        )

@@ -6,16 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.events.columns import EventColumns, Identifier
+from core.events.facts import MarkedEvent, ProductChange
+from core.identity.settings import SettingsChange
 from core.schema import Scalar, Value
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentChange:
-    """Consent of one channel, told by `source`."""
+    """Consent of one channel, or of one `category` of it (empty: the whole channel), told by `source`. `proof` is kept
+    as it was told."""
 
     channel: str
     state: str
     source: str
+    category: str = ""
+    proof: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +35,38 @@ class ProfileUpdate:
 
 @dataclass(frozen=True, slots=True)
 class ProductUpdate:
-    """A product of the catalogue as a whole; empty `fields` delete it."""
+    """A product of the catalogue as a whole; empty `fields` delete it. `changes` are what an import found."""
 
     product_id: str
     fields: Mapping[str, Scalar]
+    changes: tuple[ProductChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """Order to take apart what was merged: the contact of key `merged` leaves the person of `survivor`."""
+
+    survivor: str
+    merged: str
+    asked_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RulesOrder:
+    """Order to change the workspace's rules about identifiers."""
+
+    change: SettingsChange
+    asked_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedMark:
+    """A machine made these events of the person whom `identifiers` name."""
+
+    identifiers: tuple[Identifier, ...]
+    events: tuple[MarkedEvent, ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +78,7 @@ class AcceptedFact:
     received_at_us: int
     imported: bool
     before_event: int
-    fact: ProfileUpdate | ProductUpdate
+    fact: ProfileUpdate | ProductUpdate | Separation | RulesOrder | AcceptedMark
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,33 +1,38 @@
-"""A profile as bytes for the state table: compact JSON with sorted keys, equal profiles give equal bytes."""
+"""A profile as bytes for the state table: compact JSON with sorted keys, equal profiles give equal bytes.
+
+Format 2: contact `n`, key `k`, first seen `t`, then either what was told (`i`, `a`, `c`, `l`), or the parts `p` with
+their edges `e`, or where it went (`into`); `apart` and `undone` where there are any."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from core.events.columns import Identifier
 from core.events.raw import raw_scalar, scalar_of
-from core.profile.profile import Attribute, Consent, ListMove, Profile
+from core.profile.parts import folded
+from core.profile.profile import Attribute, Consent, Edge, ListMove, Profile
 from core.schema import Kind, Location, Scalar, Value, kind_of
 
-_VERSION = 1
+_VERSION = 2
 
 
 def encode_profile(profile: Profile) -> bytes:
-    """The bytes of `profile`."""
-    plain = {
-        "v": _VERSION,
-        "n": profile.contact,
-        "k": profile.key,
-        "t": profile.first_seen_us,
-        "i": sorted((one.kind, one.value) for one in profile.identifiers),
-        "a": {name: [_encode(one.value), one.at_us, one.order] for name, one in profile.attributes.items()},
-        "c": {name: [one.state, one.source, one.at_us, one.order] for name, one in profile.consents.items()},
-        "l": {name: [[p.member, p.at_us, p.order] for p in parts] for name, parts in profile.lists.items()},
-        "m": profile.merged,
-        "into": profile.merged_into,
-    }
+    """The bytes of `profile`. Of a merged person the parts are kept, and what follows from them is not."""
+    plain = {"v": _VERSION, "n": profile.contact, "k": profile.key, "t": profile.first_seen_us}
+    if profile.merged_into is not None:
+        plain["into"] = profile.merged_into
+    elif profile.parts:
+        plain["p"] = [_own(part) for part in profile.parts]
+        plain["e"] = [[edge.ordinal, edge.winner_end, edge.loser_end, edge.order] for edge in profile.edges]
+    else:
+        plain |= _own(profile)
+    if profile.apart:
+        plain["apart"] = profile.apart
+    if profile.undone:
+        plain["undone"] = profile.undone
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -36,18 +41,45 @@ def decode_profile(raw: bytes) -> Profile:
     plain = json.loads(raw)
     if plain["v"] != _VERSION:
         raise ValueError(f"a profile of format {plain['v']}, this release reads {_VERSION}")
+    profile = replace(
+        _profile(plain),
+        parts=tuple(_profile(part) for part in plain.get("p", ())),
+        edges=tuple(Edge(*edge) for edge in plain.get("e", ())),
+        apart=tuple((tuple(mine), tuple(others)) for mine, others in plain.get("apart", ())),
+        undone=tuple(plain.get("undone", ())),
+        merged_into=plain.get("into"),
+    )
+    return folded(profile)
+
+
+def _own(profile: Profile) -> dict[str, Any]:
+    """What was told of one part."""
+    return {
+        "n": profile.contact,
+        "k": profile.key,
+        "t": profile.first_seen_us,
+        "i": sorted((one.kind, one.value) for one in profile.identifiers),
+        "a": {name: [_encode(one.value), one.at_us, one.order] for name, one in profile.attributes.items()},
+        "c": {
+            name: [one.state, one.source, one.at_us, one.order, *([one.proof] if one.proof else [])]
+            for name, one in profile.consents.items()
+        },
+        "l": {name: [[p.member, p.at_us, p.order] for p in moves] for name, moves in profile.lists.items()},
+    }
+
+
+def _profile(plain: Mapping[str, Any]) -> Profile:
     return Profile(
         contact=plain["n"],
         key=plain["k"],
         first_seen_us=plain["t"],
-        identifiers=frozenset(Identifier(kind, value) for kind, value in plain["i"]),
+        identifiers=frozenset(Identifier(kind, value) for kind, value in plain.get("i", ())),
         attributes={
-            name: Attribute(_decode(raw_value), at, order) for name, (raw_value, at, order) in plain["a"].items()
+            name: Attribute(_decode(raw_value), at, order)
+            for name, (raw_value, at, order) in plain.get("a", {}).items()
         },
-        consents={name: Consent(*parts) for name, parts in plain["c"].items()},
-        lists={name: tuple(ListMove(*move) for move in moves) for name, moves in plain["l"].items()},
-        merged=tuple((contact, key) for contact, key in plain["m"]),
-        merged_into=plain["into"],
+        consents={name: Consent(*told) for name, told in plain.get("c", {}).items()},
+        lists={name: tuple(ListMove(*move) for move in moves) for name, moves in plain.get("l", {}).items()},
     )
 
 

@@ -1,4 +1,4 @@
-"""One person as a value: identifiers, dated attributes, consents, lists, and whose profiles became part of it."""
+"""One person as a value: identifiers, dated attributes, consents, lists, and the parts that it was merged of."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class Consent:
     source: str
     at_us: int
     order: int
+    proof: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,33 @@ class ListMove:
 
 
 @dataclass(frozen=True, slots=True)
+class Edge:
+    """Why two parts are one person: a fact of log order `order` named both. The side of `winner_end` survived.
+    `ordinal` is its number in the workspace's record of merges, in the order of the log."""
+
+    ordinal: int
+    winner_end: int
+    loser_end: int
+    order: int
+
+
+#: Parts of one person, and those of another whom they were taken apart from; each ascending.
+Apart = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """The fold of all facts of one contact, except its events.
 
-    `first_seen_us` is the instant of its creation or of an earlier fact that is no event. `lists` keep one move for
-    each of the profiles that were merged: the person is on a list when one of the parts is. `merged` are the
-    (contact, key) that became part of it, directly or not. A profile with `merged_into` is itself part of another;
-    it stands as it was at that moment.
+    `first_seen_us` is the instant of its creation or of an earlier fact that is no event. `consents` stand under
+    `consent_key`. `lists` keep a move for each part that was moved: the person is on a list when one of the parts is.
+
+    A person who was merged has `parts`, ascending by number: the contacts that it would be had nobody ever been merged,
+    each with its own facts, all other fields being their fold (core.profile.parts). `edges` are the merges, a tree on
+    the parts. Nobody was merged: both are empty, and the profile is its own one part.
+
+    `apart` are parts of this person, each time with the parts of others whom they never join again; `undone` are the
+    ordinals of merges that were taken back. A profile with `merged_into` is part of another and holds nothing itself.
     """
 
     contact: int
@@ -68,8 +89,29 @@ class Profile:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     consents: Mapping[str, Consent] = field(default_factory=dict)
     lists: Mapping[str, tuple[ListMove, ...]] = field(default_factory=dict)
-    merged: tuple[tuple[int, str], ...] = ()
+    parts: tuple[Profile, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    apart: tuple[Apart, ...] = ()
+    undone: tuple[int, ...] = ()
     merged_into: int | None = None
+
+    @property
+    def merged(self) -> tuple[tuple[int, str], ...]:
+        """The (contact, key) that became part of it, by number."""
+        return tuple((part.contact, part.key) for part in self.parts if part.contact != self.contact)
+
+    def part_numbers(self) -> tuple[int, ...]:
+        """The numbers of all parts, ascending; its own where nobody was merged."""
+        return tuple(part.contact for part in self.parts) or (self.contact,)
+
+    def part(self, number: int) -> Profile:
+        """One part. KeyError for a number that is none of it."""
+        if not self.parts and number == self.contact:
+            return self
+        for part in self.parts:
+            if part.contact == number:
+                return part
+        raise KeyError(number)
 
     def on_list(self, name: str) -> bool:
         """Whether the person is on the static list `name`."""
@@ -95,6 +137,11 @@ class Profile:
         return any(rules.kinds[one.kind].known for one in self.identifiers)
 
 
+def consent_key(channel: str, category: str = "") -> str:
+    """Where the consent of a channel stands, or of one category of it."""
+    return f"{channel}/{category}" if category else channel
+
+
 def new_key(workspace: str, contact: int, position: int) -> str:
     """The public id of the contact that was made at `position` of the log: 16 hex digits, the same at every fold."""
     return sha256(f"{workspace}\0{contact}\0{position}".encode()).hexdigest()[:16]
@@ -106,6 +153,16 @@ def with_attribute(profile: Profile, name: str, written: Attribute) -> Profile:
     if before is not None and (before.at_us, before.order) > (written.at_us, written.order):
         return profile
     return replace(profile, attributes={**profile.attributes, name: written})
+
+
+def with_attributes(profile: Profile, values: Mapping[str, Value | None], at_us: int, order: int) -> Profile:
+    """`profile` after several writes of one fact; as `with_attribute` for each."""
+    written = dict(profile.attributes)
+    for name, value in values.items():
+        before = written.get(name)
+        if before is None or (before.at_us, before.order) <= (at_us, order):
+            written[name] = Attribute(value, at_us, order)
+    return replace(profile, attributes=written) if values else profile
 
 
 def with_consent(profile: Profile, channel: str, consent: Consent) -> Profile:

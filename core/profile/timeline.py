@@ -1,17 +1,25 @@
-"""Where the events of a contact lie in unification's log: references, kept in chunks of fixed length.
+"""Where the history of a contact lies in unification's log: references, kept in chunks of fixed length.
 
-A reference is (instant, log position, row). The newest events are a tail of whole batches in memory, which the log
-itself rebuilds; once the tail is long, it is sorted by contact and appended to each contact's open chunk.
+Timelines belong to parts: the contacts that there would be had nobody ever been merged. A reference is (instant, log
+position, row). A row with the bit FACT_ROW is the index of a contact fact, the first of those that one item told of
+the part; without it, it is the row of an event. What an unmerge tells anew is not referred to. The newest references
+are a tail of whole batches in memory, which the log itself rebuilds; once the tail is long, it is sorted by contact
+and appended to each contact's open chunk.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from core.events.facts import AttributeWrite, ConsentWrite, ContactFact, ListChange, ProductState, Unmerge
+
+#: Stands in rows that are indices of contact facts.
+FACT_ROW = 1 << 31
 
 REF = np.dtype([("occurred_at_us", "<i8"), ("position", "<u8"), ("row", "<u4")])
 #: References of one closed chunk.
@@ -80,8 +88,45 @@ def chunk_key(contact: int, number: int) -> bytes:
     return struct.pack(">II", contact, number)
 
 
+Told = AttributeWrite | ListChange | ConsentWrite
+
+
+@dataclass(frozen=True, slots=True)
+class FactRun:
+    """Facts `index` to `end` (exclusive) of an entry: what one item told of `part` at first."""
+
+    index: int
+    end: int
+    part: int
+    occurred_at_us: int
+
+
+def fact_runs(facts: Sequence[ContactFact]) -> list[FactRun]:
+    """What the facts of an entry told for the first time, in their order."""
+    runs: list[FactRun] = []
+    anew: tuple[int, int] | None = None
+    open_item: tuple[int, int] | None = None
+    for index, fact in enumerate(facts):
+        if isinstance(fact, ProductState):
+            open_item = None
+            continue
+        item = fact.before_event, fact.item
+        if isinstance(fact, Unmerge):
+            anew = item
+        if item == anew or not isinstance(fact, Told):
+            open_item = None
+            continue
+        part = fact.part or fact.contact
+        if runs and item == open_item and runs[-1].part == part:
+            runs[-1] = replace(runs[-1], end=index + 1)
+        else:
+            runs.append(FactRun(index, index + 1, part, fact.occurred_at_us))
+        open_item = item
+    return runs
+
+
 class Tail:
-    """References of the newest log entries, by entry."""
+    """References of the newest log entries, by entry; contacts are parts."""
 
     def __init__(self) -> None:
         self._contacts: list[NDArray[np.uint32]] = []
@@ -91,13 +136,25 @@ class Tail:
     def __len__(self) -> int:
         return self._events
 
-    def add(self, position: int, contacts: NDArray[np.uint32], occurred_at_us: NDArray[np.int64]) -> None:
-        """Take in the events of the entry at `position`, which is beyond all before."""
+    def add(
+        self,
+        position: int,
+        contacts: NDArray[np.uint32],
+        occurred_at_us: NDArray[np.int64],
+        facts: Sequence[FactRun] = (),
+    ) -> None:
+        """Take in the events and facts of the entry at `position`, which is beyond all before."""
+        if len(facts):
+            contacts = np.concatenate((contacts, np.array([one.part for one in facts], np.uint32)))
+            instants = np.array([one.occurred_at_us for one in facts], np.int64)
+            occurred_at_us = np.concatenate((occurred_at_us, instants))
         if len(contacts):
             refs = np.empty(len(contacts), REF)
             refs["occurred_at_us"] = occurred_at_us
             refs["position"] = position
-            refs["row"] = np.arange(len(contacts))
+            events = len(contacts) - len(facts)
+            refs["row"][:events] = np.arange(events)
+            refs["row"][events:] = [FACT_ROW | one.index for one in facts]
             self._contacts.append(contacts)
             self._refs.append(refs)
             self._events += len(contacts)

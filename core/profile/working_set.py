@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
 from core.events.columns import Identifier
+from core.events.facts import AttributeWrite, ListChange
 from core.identity.links import Link
+from core.identity.settings import IdentitySettings
+from core.identity.suspects import Suspicion, overflowing
 from core.profile.kinds import AttributeKinds
+from core.profile.merge_log import MergeRecord, Outcome
 from core.profile.profile import Profile
 
 FIRST_CONTACT = 1
 
+_Once = tuple[AttributeKinds, int, int, IdentitySettings | None]
 _Key = TypeVar("_Key")
 _Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """State that a fold needs and that is not in memory; load it into the working set and go on."""
+    """State that a fold needs and that is not in memory; load it into the working set and go on. `histories` are parts
+    whose facts are to be read back from unification's own log, with the ids of their events for those that are
+    `restored` as well; `merges` are ordinals."""
 
     identifiers: tuple[Identifier, ...] = ()
     contacts: tuple[int, ...] = ()
     orders: tuple[int, ...] = ()
+    merges: tuple[int, ...] = ()
+    histories: tuple[int, ...] = ()
+    restored: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartHistory:
+    """What unification's log holds of one part, in the order of the log: ids of its events with their instants beside
+    them, and its attribute writes and list changes, each after a number by which those of several parts are put in
+    order."""
+
+    event_ids: tuple[str, ...] = ()
+    facts: tuple[tuple[int, AttributeWrite | ListChange], ...] = ()
+    event_instants_us: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +57,58 @@ class Changes:
     orders: tuple[int, ...]
     kinds: AttributeKinds | None
     next_contact: int | None
+    merges: tuple[MergeRecord, ...] = ()
+    merge_count: int | None = None
+    suspects: Mapping[Identifier, Suspicion | None] = field(default_factory=dict)
+    settings: IdentitySettings | None = None
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What a workspace has once: kinds of attributes, the next contact number, how many merges there were, the rules
+    about identifiers, and the identifiers that seem shared. What `start` gives is that of an empty workspace."""
+
+    kinds: AttributeKinds = field(default_factory=AttributeKinds)
+    next_contact: int = FIRST_CONTACT
+    merge_count: int = 0
+    settings: IdentitySettings | None = None
+    suspects: Mapping[Identifier, Suspicion] = field(default_factory=dict)
 
 
 class WorkingSet:
-    """Links, profiles and order hashes by need, the kinds of attributes, and the next contact number.
+    """Links, profiles and order hashes by need, records of merges that change, and what there is once (`Meta`).
 
     `links` and `orders` are read directly by the fold's fast path: None (False) says that the store has none, absence
     says that nobody looked. Every `put` is undone by `roll_back` until `keep`, and listed by `changes` until `settle`.
     """
 
-    def __init__(self, kinds: AttributeKinds, next_contact: int) -> None:
+    def __init__(self, meta: Meta) -> None:
         self.links: dict[Identifier, Link | None] = {}
         self.orders: dict[int, bool] = {}
-        self.kinds = kinds
-        self.next_contact = next_contact
+        self.kinds = meta.kinds
+        self.next_contact = meta.next_contact
+        self.merge_count = meta.merge_count
+        self.settings = meta.settings
+        self.histories: dict[int, PartHistory] = {}
+        self._suspects = dict(meta.suspects)
+        self._merges: dict[int, MergeRecord] = {}
+        self._outcomes: dict[str, Outcome] = {}
         self._profiles: dict[int, Profile] = {}
         self._changed_links: set[Identifier] = set()
         self._changed_profiles: set[int] = set()
         self._changed_orders: list[int] = []
-        self._settled = (kinds, next_contact)
-        self._mark: tuple[AttributeKinds, int, int] = (kinds, next_contact, 0)
+        self._changed_suspects: set[Identifier] = set()
+        self._settled = self._once()
+        self._mark = (*self._once(), 0)
         self._undo_links: list[tuple[Identifier, Link | None, bool]] = []
         self._undo_profiles: list[tuple[int, Profile | None, bool]] = []
+        self._undo_suspects: list[tuple[Identifier, Suspicion | None, bool]] = []
+        self._undo_merges: list[tuple[int, MergeRecord | None]] = []
+        self._undo_outcomes: list[str] = []
+
+    def _once(self) -> _Once:
+        return self.kinds, self.next_contact, self.merge_count, self.settings
 
     def load_links(self, found: Iterable[tuple[Identifier, Link | None]]) -> None:
         """Take in what the store has; never over a change."""
@@ -95,6 +146,41 @@ class WorkingSet:
         self._profiles[contact] = profile
         self._changed_profiles.add(contact)
 
+    def suspicion(self, identifier: Identifier) -> Suspicion:
+        """How often `identifier` contradicted what stands."""
+        return self._suspects.get(identifier, Suspicion())
+
+    def put_suspicion(self, identifier: Identifier, one: Suspicion) -> None:
+        """Set it. Once there are too many, the least met are forgotten."""
+        self._set_suspicion(identifier, one)
+        for forgotten in overflowing(self._suspects):
+            self._set_suspicion(forgotten, None)
+
+    def _set_suspicion(self, identifier: Identifier, one: Suspicion | None) -> None:
+        was_changed = identifier in self._changed_suspects
+        self._undo_suspects.append((identifier, self._suspects.get(identifier), was_changed))
+        _set_or_drop(self._suspects, identifier, one)
+        self._changed_suspects.add(identifier)
+
+    def load_merges(self, found: Iterable[MergeRecord]) -> None:
+        """Take in records of merges; never over a change."""
+        for record in found:
+            self._merges.setdefault(record.ordinal, record)
+
+    def merge_record(self, ordinal: int) -> MergeRecord | None:
+        """A record that is in memory."""
+        return self._merges.get(ordinal)
+
+    def put_merge(self, record: MergeRecord) -> None:
+        """Set a record."""
+        self._undo_merges.append((record.ordinal, self._merges.get(record.ordinal)))
+        self._merges[record.ordinal] = record
+
+    def put_outcome(self, order_id: str, outcome: Outcome) -> None:
+        """Tell what became of an order."""
+        self._undo_outcomes.append(order_id)
+        self._outcomes[order_id] = outcome
+
     def put_orders(self, orders: Iterable[int]) -> None:
         """Remember order hashes for ever."""
         for order in orders:
@@ -105,7 +191,11 @@ class WorkingSet:
         """The fold of one entry is done: `roll_back` will not go behind this point."""
         self._undo_links.clear()
         self._undo_profiles.clear()
-        self._mark = (self.kinds, self.next_contact, len(self._changed_orders))
+        self._undo_suspects.clear()
+        self._undo_merges.clear()
+        self._undo_outcomes.clear()
+        self.histories.clear()
+        self._mark = (*self._once(), len(self._changed_orders))
 
     def roll_back(self) -> None:
         """Undo everything since the last `keep`."""
@@ -120,7 +210,15 @@ class WorkingSet:
                 self._profiles[contact] = profile
             if not was_changed:
                 self._changed_profiles.discard(contact)
-        self.kinds, self.next_contact, count = self._mark
+        for identifier, suspicion, was_changed in reversed(self._undo_suspects):
+            _set_or_drop(self._suspects, identifier, suspicion)
+            if not was_changed:
+                self._changed_suspects.discard(identifier)
+        for ordinal, record in reversed(self._undo_merges):
+            _set_or_drop(self._merges, ordinal, record)
+        for order_id in self._undo_outcomes:
+            self._outcomes.pop(order_id, None)
+        self.kinds, self.next_contact, self.merge_count, self.settings, count = self._mark
         for order in self._changed_orders[count:]:
             self.orders[order] = False
         del self._changed_orders[count:]
@@ -129,13 +227,18 @@ class WorkingSet:
     def changes(self) -> Changes:
         """Everything that was kept since the last `settle`."""
         links = {one: link for one in self._changed_links if (link := self.links[one]) is not None}
-        kinds, next_contact = self._settled
+        kinds, next_contact, merge_count, settings = self._settled
         return Changes(
             links=links,
             profiles={contact: self._profiles[contact] for contact in self._changed_profiles},
             orders=tuple(self._changed_orders),
             kinds=self.kinds if self.kinds is not kinds else None,
             next_contact=self.next_contact if self.next_contact != next_contact else None,
+            merges=tuple(self._merges.values()),
+            merge_count=self.merge_count if self.merge_count != merge_count else None,
+            suspects={one: self._suspects.get(one) for one in self._changed_suspects},
+            settings=self.settings if self.settings is not settings else None,
+            outcomes=dict(self._outcomes),
         )
 
     def settle(self, limit_links: int, limit_profiles: int) -> None:
@@ -143,11 +246,21 @@ class WorkingSet:
         self._changed_links.clear()
         self._changed_profiles.clear()
         self._changed_orders.clear()
-        self._settled = (self.kinds, self.next_contact)
+        self._changed_suspects.clear()
+        self._merges.clear()
+        self._outcomes.clear()
+        self._settled = self._once()
         self.keep()
         _shrink(self.links, limit_links)
         _shrink(self._profiles, limit_profiles)
         _shrink(self.orders, limit_links)
+
+
+def _set_or_drop(into: dict[_Key, _Kept], key: _Key, value: _Kept | None) -> None:
+    if value is None:
+        into.pop(key, None)
+    else:
+        into[key] = value
 
 
 def _shrink(cache: dict[_Key, _Kept], limit: int) -> None:

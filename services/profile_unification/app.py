@@ -24,6 +24,11 @@ _SCOPES = {
     "BatchGet": Scope.READ,
     "Resolve": Scope.READ,
     "ResolveLink": Scope.READ,
+    "Unmerge": Scope.FULL,
+    "ListMerges": Scope.READ,
+    "ListSuspiciousIdentifiers": Scope.READ,
+    "GetIdentityRules": Scope.READ,
+    "UpdateIdentityRules": Scope.FULL,
     "Subscribe": Scope.READ,
 }
 

@@ -12,17 +12,29 @@ from cdp.facts.v1 import facts_pb2
 from cdp.profile.v1 import profile_pb2
 from core.errors import CdpError, invalid
 from core.events.columns import IMPORTED, MACHINE, Event, EventColumns, Identifier
-from core.profile.accepted import AcceptedBatch, AcceptedFact, ConsentChange, ProductUpdate, ProfileUpdate
+from core.profile.accepted import (
+    AcceptedBatch,
+    AcceptedFact,
+    AcceptedMark,
+    ConsentChange,
+    ProductUpdate,
+    ProfileUpdate,
+    RulesOrder,
+    Separation,
+)
 from core.profile.fold import DeadLetter
 from core.profile.profile import Profile
 from core.schema import Scalar
 from services.runtime.facts import (
     columns_from_proto,
+    marked_from_proto,
     object_to_proto,
     scalar_from_proto,
     value_from_proto,
     value_to_proto,
 )
+from services.runtime.identity_rules import change_from_proto
+from services.runtime.product_changes import changes_from_proto
 
 
 def accepted_from_proto(
@@ -64,8 +76,15 @@ def profile_to_proto(profile: Profile, known: bool, first_seen_us: int) -> profi
             if one.value is not None
         ],
         consents=[
-            profile_pb2.Consent(channel=channel, state=one.state, occurred_at_us=one.at_us, source=one.source)
-            for channel, one in sorted(profile.consents.items())
+            profile_pb2.Consent(
+                channel=name.partition("/")[0],
+                category=name.partition("/")[2],
+                state=one.state,
+                occurred_at_us=one.at_us,
+                source=one.source,
+                proof=one.proof,
+            )
+            for name, one in sorted(profile.consents.items())
         ],
         lists=[name for name in sorted(profile.lists) if profile.on_list(name)],
         first_seen_at_us=first_seen_us,
@@ -89,11 +108,21 @@ def event_to_proto(event: Event) -> profile_pb2.TimelineEvent:
 
 
 def _fact_from_proto(message: facts_pb2.AcceptedFact) -> AcceptedFact:
+    fact: ProfileUpdate | ProductUpdate | Separation | RulesOrder | AcceptedMark
     match message.WhichOneof("fact"):
         case "profile":
-            fact: ProfileUpdate | ProductUpdate = _update_from_proto(message.profile)
+            fact = _update_from_proto(message.profile)
         case "product":
             fact = _product_from_proto(message.product)
+        case "separation":
+            order = message.separation
+            fact = Separation(order.survivor, order.merged, order.asked_by, order.reason)
+        case "identity_rules":
+            change = message.identity_rules
+            fact = RulesOrder(change_from_proto(change.rules), change.asked_by)
+        case "machine_mark":
+            mark = message.machine_mark
+            fact = AcceptedMark(identifiers_from_proto(mark.identifiers), marked_from_proto(mark.events), mark.reason)
         case None:
             raise invalid("UNKNOWN_FACT", "a fact of no kind that this release knows")
     return AcceptedFact(
@@ -110,7 +139,9 @@ def _update_from_proto(message: facts_pb2.ProfileUpdate) -> ProfileUpdate:
     return ProfileUpdate(
         identifiers=identifiers_from_proto(message.identifiers),
         attributes={name: value_from_proto(message.attributes[name]) for name in sorted(message.attributes)},
-        consents=tuple(ConsentChange(one.channel, one.state, one.source) for one in message.consents),
+        consents=tuple(
+            ConsentChange(one.channel, one.state, one.source, one.category, one.proof) for one in message.consents
+        ),
         lists=tuple((one.list, one.member) for one in message.lists),
     )
 
@@ -122,7 +153,7 @@ def _product_from_proto(message: facts_pb2.Product) -> ProductUpdate:
             value = scalar_from_proto(message.fields[name])
             if value is not None:
                 fields[name] = value
-    return ProductUpdate(message.product_id, fields)
+    return ProductUpdate(message.product_id, fields, changes_from_proto(message.changes))
 
 
 def _check(events: EventColumns) -> None:

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cdp.ingest.v1 import ingest_pb2
 from core.clock import HOUR_US, SECOND_US
-from core.errors import CdpError
+from core.errors import CdpError, Code
 from core.eventlog.protocol import EventLog, Partition, TableWrite
-from core.events.columns import EventColumns, EventColumnsBuilder
+from core.events.columns import EventColumnsBuilder
 from core.identity.dedupe import DEFAULT_BUDGET_IDS, SeenIds
 from core.identity.rules import IdentityRules
+from core.identity.settings import IdentitySettings
 from core.profile.fold import DeadLetter, Fold, Folded
-from core.profile.working_set import WorkingSet
+from core.profile.timeline import FactRun, fact_runs
+from core.profile.working_set import Wanted, WorkingSet
 from services.profile_unification.convert import accepted_from_proto
+from services.profile_unification.history import read_histories
 from services.profile_unification.seen_store import SeenStore
 from services.profile_unification.tables import (
     DEAD_LETTERS,
     dead_letter_rows,
+    kinds_of,
     load_wanted,
     load_working_set,
     state_writes,
 )
+from services.profile_unification.timeline_store import TimelineStore
 from services.runtime.facts import fact_batch_to_proto
+from services.runtime.identity_rules import search_pattern
 from services.runtime.telemetry import DEAD_LETTERS as DEAD_LETTER_COUNT
 from services.runtime.telemetry import DEDUPE_HORIZON, DUPLICATES, RESOLVED_EVENTS, get_logger
 
@@ -33,12 +43,21 @@ _LIMIT_PROFILES = 100_000
 _NO_EVENTS = EventColumnsBuilder().build()
 
 
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What the timelines need of an output: the parts and instants of its events, and what its facts told."""
+
+    parts: NDArray[np.uint32]
+    occurred_at_us: NDArray[np.int64]
+    told: Sequence[FactRun] = ()
+
+
 @dataclass(slots=True)
 class Prepared:
-    """What one commit writes: an output for every upstream entry, in order, with its resolved events."""
+    """What one commit writes: an output for every upstream entry, in order, with what timelines need of it."""
 
     outputs: list[bytes] = field(default_factory=list)
-    events: list[EventColumns] = field(default_factory=list)
+    events: list[Resolved] = field(default_factory=list)
     dead_letters: dict[bytes, bytes] = field(default_factory=dict)
 
 
@@ -46,22 +65,39 @@ class Folder:
     """The fold of one workspace with its state. After a commit that failed for good, throw it away."""
 
     def __init__(
-        self, log: EventLog, partition: Partition, state: WorkingSet, store: SeenStore, rules: IdentityRules
+        self,
+        log: EventLog,
+        partition: Partition,
+        state: WorkingSet,
+        store: SeenStore,
+        rules: IdentityRules,
+        timeline: TimelineStore | None,
     ) -> None:
         self._log = log
         self._partition = partition
         self._state = state
         self._store = store
-        self._fold = Fold(partition.workspace, state, store.seen, rules)
+        self._timeline = timeline
+        self._fold = Fold(partition.workspace, state, store.seen, rules, search_pattern)
 
     @classmethod
     async def load(
-        cls, log: EventLog, partition: Partition, rules: IdentityRules, budget_ids: int = DEFAULT_BUDGET_IDS
+        cls,
+        log: EventLog,
+        partition: Partition,
+        rules: IdentityRules,
+        budget_ids: int = DEFAULT_BUDGET_IDS,
+        timeline: TimelineStore | None = None,
     ) -> Folder:
-        """A folder that continues from the durable state."""
+        """A folder that continues from the durable state. `timeline` is where histories of parts are read back."""
         state = await load_working_set(log, partition)
         store = await SeenStore.load(log, partition, SeenIds(budget_ids))
-        return cls(log, partition, state, store, rules)
+        return cls(log, partition, state, store, rules, timeline)
+
+    @property
+    def settings(self) -> IdentitySettings | None:
+        """The rules about identifiers that the log has set so far."""
+        return self._state.settings
 
     async def add(self, entry: ingest_pb2.SubscribeResponse, prepared: Prepared) -> None:
         """Fold one entry into `prepared`. An entry that cannot be folded becomes a dead letter after 3 tries, and
@@ -81,7 +117,7 @@ class Folder:
 
     def writes(self, prepared: Prepared) -> list[TableWrite]:
         """The state that goes with `prepared`. Call once, then commit."""
-        writes = state_writes(self._state.changes()) + self._store.writes()
+        writes = state_writes(self._state.changes(), kinds_of(self._state.settings)) + self._store.writes()
         if prepared.dead_letters:
             writes.append(TableWrite(DEAD_LETTERS, prepared.dead_letters))
         return writes
@@ -101,18 +137,32 @@ class Folder:
                 return folded, dead + folded.dead
             try:
                 await load_wanted(self._log, self._partition, self._state, wanted)
+                if wanted.histories:
+                    await self._load_histories(wanted)
             except CdpError as error:
+                if error.code is Code.NOT_FOUND:
+                    raise  # what it needs is no longer kept: that is for good
                 self._state.roll_back()
                 raise _Unreadable(error) from error
+
+    async def _load_histories(self, wanted: Wanted) -> None:
+        if self._timeline is None:
+            raise RuntimeError("this folder has no timelines to read histories from")
+        parts, restored = wanted.histories, frozenset(wanted.restored)
+        found = await read_histories(self._log, self._partition, self._timeline, parts, restored)
+        self._state.histories.update(found)
 
     def _keep(
         self, entry: ingest_pb2.SubscribeResponse, folded: Folded, dead: tuple[DeadLetter, ...], prepared: Prepared
     ) -> None:
-        output = fact_batch_to_proto(folded.events, folded.facts, entry.position).SerializeToString()
+        events = folded.events
+        output = fact_batch_to_proto(events, folded.facts, entry.position, folded.parts).SerializeToString()
         self._state.keep()
         self._store.remember(folded.seen, folded.hour, entry.position)
         prepared.outputs.append(output)
-        prepared.events.append(folded.events)
+        assert events.contacts is not None
+        parts = events.contacts if folded.parts is None else folded.parts
+        prepared.events.append(Resolved(parts, events.occurred_at_us, fact_runs(folded.facts)))
         prepared.dead_letters.update(dead_letter_rows(entry.position, dead, 1, b""))
         workspace = self._partition.workspace
         RESOLVED_EVENTS.labels(workspace).inc(len(folded.events))
@@ -126,7 +176,7 @@ class Folder:
         letter = DeadLetter("", reason, str(failure))
         original = entry.batch.SerializeToString()
         prepared.outputs.append(fact_batch_to_proto(_NO_EVENTS, (), entry.position).SerializeToString())
-        prepared.events.append(_NO_EVENTS)
+        prepared.events.append(Resolved(np.zeros(0, np.uint32), np.zeros(0, np.int64)))
         prepared.dead_letters.update(dead_letter_rows(entry.position, (letter,), _TRIES, original))
         DEAD_LETTER_COUNT.labels(self._partition.service).inc()
         _LOG.error("entry set aside, it cannot be folded", workspace=self._partition.workspace,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from core.errors import not_found
 from core.eventlog.protocol import EventLog, Partition
 from core.events.columns import Identifier
-from core.identity.links import linked_at
+from core.identity.links import contact_of, holder_at, part_of
 from core.identity.normalise import normalised
 from core.identity.rules import CONTACT_KEY, IdentityRules
 from core.profile.codec import decode_profile
@@ -27,15 +27,19 @@ class ProfileReader:
         """The contact that each identifier leads to at `at_us`, in order; None: nobody's, or no usable identifier."""
         usable = [normalised(one, self._rules) for one in identifiers]
         asked = tuple(dict.fromkeys(one for one in usable if one is not None))
-        links = dict(zip(asked, await load_links(self._log, self._partition, asked), strict=True)) if asked else {}
+        links = (
+            dict(zip(asked, await load_links(self._log, self._partition, asked, self._rules.kinds), strict=True))
+            if asked
+            else {}
+        )
         found: list[int | None] = []
         for one in usable:
             link = None if one is None else links[one]
-            found.append(link if link is None or isinstance(link, int) else linked_at(link, at_us))
+            found.append(None if link is None else contact_of(holder_at(link, at_us)))
         return found
 
     async def as_they_are(self, contacts: Sequence[int]) -> list[Profile | None]:
-        """The profiles under these very numbers, merged-away ones as they were; None: there never was one."""
+        """The profiles under these very numbers, of merged-away ones where they went; None: there never was one."""
         rows = await self._log.get(self._partition, PROFILES, [contact_key(contact) for contact in contacts])
         return [None if row is None else decode_profile(row) for row in rows]
 
@@ -63,6 +67,15 @@ class ProfileReader:
     async def by_key(self, key: str, at_us: int) -> Profile:
         """The current profile that had or has the public id `key`. Raises NOT_FOUND / NO_SUCH_CONTACT."""
         return await self.by_identifier(Identifier(CONTACT_KEY, key), at_us)
+
+    async def part_by_key(self, key: str) -> tuple[Profile, int]:
+        """The current profile that had or has the public id `key`, and the part of it that has. Raises NOT_FOUND /
+        NO_SUCH_CONTACT."""
+        one = Identifier(CONTACT_KEY, key)
+        [link] = await load_links(self._log, self._partition, (one,), self._rules.kinds)
+        if not isinstance(link, int):
+            raise not_found("NO_SUCH_CONTACT", f"there is no contact with the key {key!r} in this workspace")
+        return await self.one(contact_of(link)), part_of(link)
 
     async def by_identifier(self, identifier: Identifier, at_us: int) -> Profile:
         """The current profile of whom `identifier` names. Raises NOT_FOUND / NO_SUCH_CONTACT."""

@@ -17,14 +17,17 @@ from core.errors import invalid, unavailable
 from core.eventlog.protocol import Entry
 from core.events.columns import Identifier
 from core.identity.rules import IdentityRules
+from core.identity.settings import IdentitySettings, rules_of
 from core.profile.profile import Profile
 from core.profile.timeline import REF, Refs
 from services.profile_unification.convert import event_to_proto, identifiers_from_proto, profile_to_proto
+from services.profile_unification.identity_desk import IdentityDesk
 from services.profile_unification.reader import ProfileReader
 from services.profile_unification.worker import UnificationShard
 from services.runtime.caller import caller
 from services.runtime.context import Runtime
 from services.runtime.feed import ConsumerPositions, serve_feed
+from services.runtime.identity_rules import search_pattern
 from services.runtime.ownership import Ownership
 from services.runtime.pages import bad_page_token
 from services.runtime.partitions import partition
@@ -48,6 +51,8 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         self._ownership = ownership
         self._rules = rules
         self._consumers: dict[str, ConsumerPositions] = {}
+        self._compiled: dict[str, tuple[IdentitySettings, IdentityRules]] = {}
+        self._desk = IdentityDesk(runtime)
 
     async def Get(self, request: profile_pb2.GetRequest, context: Context) -> profile_pb2.GetResponse:
         """One profile; the timeline is newest first."""
@@ -142,9 +147,54 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         async for response in feed:
             yield response
 
+    async def Unmerge(self, request: profile_pb2.UnmergeRequest, context: Context) -> profile_pb2.UnmergeResponse:
+        """Take apart what was merged."""
+        shard, reader = self._here()
+        outcome, position = await self._desk.unmerge(shard, reader, request, _remaining_s(context))
+        sides = [await reader.one(outcome.survivor), await reader.one(outcome.restored)]
+        kept, restored = await self._views(shard, sides)
+        return profile_pb2.UnmergeResponse(survivor=kept, restored=restored, upstream_position=position)
+
+    async def ListMerges(
+        self, request: profile_pb2.ListMergesRequest, context: Context
+    ) -> profile_pb2.ListMergesResponse:
+        """The record of merges."""
+        shard, reader = self._here()
+        return await self._desk.merges(shard, reader, request)
+
+    async def ListSuspiciousIdentifiers(
+        self, request: profile_pb2.ListSuspiciousIdentifiersRequest, context: Context
+    ) -> profile_pb2.ListSuspiciousIdentifiersResponse:
+        """Identifiers that seem shared."""
+        shard, _ = self._here()
+        return await self._desk.suspects(shard, self._rules_of(shard), request)
+
+    async def GetIdentityRules(
+        self, request: profile_pb2.GetIdentityRulesRequest, context: Context
+    ) -> profile_pb2.GetIdentityRulesResponse:
+        """The rules in force."""
+        shard, _ = self._here()
+        return await self._desk.rules(shard, request, _remaining_s(context))
+
+    async def UpdateIdentityRules(
+        self, request: profile_pb2.UpdateIdentityRulesRequest, context: Context
+    ) -> profile_pb2.UpdateIdentityRulesResponse:
+        """Change the rules."""
+        shard, _ = self._here()
+        return await self._desk.change_rules(shard, request, _remaining_s(context))
+
+    def _rules_of(self, shard: UnificationShard) -> IdentityRules:
+        """The workspace's rules, compiled once for each change."""
+        settings = shard.settings
+        known = self._compiled.get(shard.partition.workspace)
+        if known is None or known[0] is not settings:
+            known = settings, rules_of(settings, self._rules, search_pattern)
+            self._compiled[shard.partition.workspace] = known
+        return known[1]
+
     def _here(self) -> tuple[UnificationShard, ProfileReader]:
         shard = self._ownership.shard(caller().workspace.id)
-        return shard, ProfileReader(self._runtime.log, shard.partition, self._rules)
+        return shard, ProfileReader(self._runtime.log, shard.partition, self._rules_of(shard))
 
     async def _views(self, shard: UnificationShard, profiles: Sequence[Profile]) -> list[profile_pb2.Profile]:
         numbers = [number for profile in profiles for number in _numbers(profile)]
@@ -153,7 +203,7 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         for profile in profiles:
             seen = [at_us for number in _numbers(profile) if (at_us := earliest[number]) is not None]
             first_seen_us = min((profile.first_seen_us, *seen))
-            views.append(profile_to_proto(profile, profile.known(self._rules), first_seen_us))
+            views.append(profile_to_proto(profile, profile.known(self._rules_of(shard)), first_seen_us))
         return views
 
 
@@ -169,7 +219,7 @@ def _respond(entry: Entry, epoch: str, last: int) -> profile_pb2.SubscribeRespon
 
 def _numbers(profile: Profile) -> list[int]:
     """All contact numbers of one person."""
-    return [profile.contact, *(contact for contact, _ in profile.merged)]
+    return list(profile.part_numbers())
 
 
 def _remaining_s(context: Context) -> float:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from core.eventlog.protocol import EventLog, Partition, TableWrite
 from core.events.columns import Identifier
 from core.identity.links import Link, pack_link, unpack_link
-from core.identity.rules import DEFAULT_KINDS
+from core.identity.rules import DEFAULT_KINDS, KindRule
+from core.identity.settings import IdentitySettings, decode_settings, encode_settings
+from core.identity.suspects import Suspicion, decode_suspicion, encode_suspicion
 from core.profile.codec import decode_profile, encode_profile
 from core.profile.fold import DeadLetter
 from core.profile.kinds import AttributeKinds
-from core.profile.working_set import FIRST_CONTACT, Changes, Wanted, WorkingSet
+from core.profile.merge_log import (
+    MergeRecord,
+    Outcome,
+    decode_merge,
+    decode_outcome,
+    encode_merge,
+    encode_outcome,
+)
+from core.profile.working_set import FIRST_CONTACT, Changes, Meta, Wanted, WorkingSet
 from core.schema import Kind
 
 #: Kind code (1 byte) and value of an identifier -> its link.
@@ -22,22 +32,38 @@ IDENTIFIERS = "identifiers"
 PROFILES = "profiles"
 #: Hash of an order's message id (uint64) -> nothing.
 ORDERS = "orders"
-#: What there is once: kinds of attributes, the next contact number.
+#: What there is once: kinds of attributes, the next contact number, how many merges there were, the rules about
+#: identifiers.
 META = "meta"
+#: Ordinal of a merge (uint64) -> its record.
+MERGES = "merges"
+#: Key of an identifier that seems shared -> how often it contradicted what stands.
+SUSPECTS = "suspects"
+#: Id of an order to change state -> what became of it.
+OUTCOMES = "outcomes"
 #: Position of the entry (uint64), number within it (uint32) -> what was set aside, and why.
 DEAD_LETTERS = "dead_letters"
 
 _KINDS = b"attribute_kinds"
 _NEXT = b"next_contact"
+_MERGE_COUNT = b"merge_count"
+_SETTINGS = b"identity_settings"
 _CONTACT = struct.Struct(">I")
 _HASH = struct.Struct(">Q")
 _DEAD_KEY = struct.Struct(">QI")
 _PRESENT = b"1"
 
+Kinds = Mapping[str, KindRule]
 
-def identifier_key(identifier: Identifier) -> bytes:
+
+def identifier_key(identifier: Identifier, kinds: Kinds) -> bytes:
     """The key of an identifier of a known kind, normalised."""
-    return bytes((DEFAULT_KINDS[identifier.kind].code,)) + identifier.value.encode()
+    return bytes((kinds[identifier.kind].code,)) + identifier.value.encode()
+
+
+def merge_key(ordinal: int) -> bytes:
+    """The key of a record of a merge."""
+    return _HASH.pack(ordinal)
 
 
 def contact_key(contact: int) -> bytes:
@@ -46,17 +72,61 @@ def contact_key(contact: int) -> bytes:
 
 
 async def load_working_set(log: EventLog, partition: Partition) -> WorkingSet:
-    """A working set with nothing but the metadata in memory."""
-    kinds, next_contact = await log.get(partition, META, (_KINDS, _NEXT))
+    """A working set with nothing but what there is once, and the identifiers that seem shared, in memory."""
+    kinds, next_contact, merges = await log.get(partition, META, (_KINDS, _NEXT, _MERGE_COUNT))
     learned = {} if kinds is None else {name: Kind(kind) for name, kind in json.loads(kinds).items()}
-    number = FIRST_CONTACT if next_contact is None else _CONTACT.unpack(next_contact)[0]
-    return WorkingSet(AttributeKinds(learned), number)
+    settings = await load_settings(log, partition)
+    return WorkingSet(
+        Meta(
+            kinds=AttributeKinds(learned),
+            next_contact=FIRST_CONTACT if next_contact is None else _CONTACT.unpack(next_contact)[0],
+            merge_count=0 if merges is None else _HASH.unpack(merges)[0],
+            settings=settings,
+            suspects=await load_suspects(log, partition, kinds_of(settings)),
+        )
+    )
+
+
+async def load_settings(log: EventLog, partition: Partition) -> IdentitySettings | None:
+    """The rules about identifiers that the log has set; None: the default ones."""
+    [row] = await log.get(partition, META, (_SETTINGS,))
+    return None if row is None else decode_settings(row)
+
+
+def kinds_of(settings: IdentitySettings | None) -> Kinds:
+    """The kinds of identifiers in force."""
+    return DEFAULT_KINDS if settings is None else settings.kinds
+
+
+async def load_suspects(log: EventLog, partition: Partition, kinds: Kinds) -> dict[Identifier, Suspicion]:
+    """All identifiers that seem shared."""
+    names = {rule.code: name for name, rule in kinds.items()}
+    rows = [one async for one in log.scan(partition, SUSPECTS)]
+    return {Identifier(names[key[0]], key[1:].decode()): decode_suspicion(value) for key, value in rows}
+
+
+async def load_merges(log: EventLog, partition: Partition, ordinals: Sequence[int]) -> list[MergeRecord]:
+    """The records of these merges, in their order."""
+    rows = await log.get(partition, MERGES, [merge_key(ordinal) for ordinal in ordinals]) if ordinals else []
+    return [decode_merge(row) for row in rows if row is not None]
+
+
+async def load_merge_count(log: EventLog, partition: Partition) -> int:
+    """How many merges there were; their ordinals are 1 to this."""
+    [row] = await log.get(partition, META, (_MERGE_COUNT,))
+    return 0 if row is None else int(_HASH.unpack(row)[0])
+
+
+async def load_outcome(log: EventLog, partition: Partition, order_id: str) -> Outcome | None:
+    """What became of an order; None: it is not folded."""
+    [row] = await log.get(partition, OUTCOMES, (order_id.encode(),))
+    return None if row is None else decode_outcome(row)
 
 
 async def load_wanted(log: EventLog, partition: Partition, state: WorkingSet, wanted: Wanted) -> None:
     """Bring what a fold wants into `state`."""
     if wanted.identifiers:
-        links = await load_links(log, partition, wanted.identifiers)
+        links = await load_links(log, partition, wanted.identifiers, kinds_of(state.settings))
         state.load_links(zip(wanted.identifiers, links, strict=True))
     if wanted.contacts:
         rows = await log.get(partition, PROFILES, [contact_key(contact) for contact in wanted.contacts])
@@ -64,20 +134,24 @@ async def load_wanted(log: EventLog, partition: Partition, state: WorkingSet, wa
     if wanted.orders:
         rows = await log.get(partition, ORDERS, [_HASH.pack(order) for order in wanted.orders])
         state.load_orders((order, row is not None) for order, row in zip(wanted.orders, rows, strict=True))
+    if wanted.merges:
+        state.load_merges(await load_merges(log, partition, wanted.merges))
 
 
-async def load_links(log: EventLog, partition: Partition, identifiers: tuple[Identifier, ...]) -> list[Link | None]:
+async def load_links(
+    log: EventLog, partition: Partition, identifiers: tuple[Identifier, ...], kinds: Kinds
+) -> list[Link | None]:
     """Whose each identifier is, in order."""
-    rows = await log.get(partition, IDENTIFIERS, [identifier_key(one) for one in identifiers])
+    rows = await log.get(partition, IDENTIFIERS, [identifier_key(one, kinds) for one in identifiers])
     return [None if row is None else unpack_link(row) for row in rows]
 
 
-def state_writes(changes: Changes) -> list[TableWrite]:
+def state_writes(changes: Changes, kinds: Kinds) -> list[TableWrite]:
     """What makes `changes` durable."""
     writes = []
     if changes.links:
         writes.append(
-            TableWrite(IDENTIFIERS, {identifier_key(one): pack_link(to) for one, to in changes.links.items()})
+            TableWrite(IDENTIFIERS, {identifier_key(one, kinds): pack_link(to) for one, to in changes.links.items()})
         )
     if changes.profiles:
         rows = {contact_key(contact): encode_profile(profile) for contact, profile in changes.profiles.items()}
@@ -89,6 +163,19 @@ def state_writes(changes: Changes) -> list[TableWrite]:
         meta[_KINDS] = json.dumps({name: int(kind) for name, kind in changes.kinds.own.items()}).encode()
     if changes.next_contact is not None:
         meta[_NEXT] = _CONTACT.pack(changes.next_contact)
+    if changes.merge_count is not None:
+        meta[_MERGE_COUNT] = _HASH.pack(changes.merge_count)
+    if changes.settings is not None:
+        meta[_SETTINGS] = encode_settings(changes.settings)
+    if changes.merges:
+        writes.append(TableWrite(MERGES, {merge_key(one.ordinal): encode_merge(one) for one in changes.merges}))
+    if changes.suspects:
+        put = {identifier_key(one, kinds): encode_suspicion(how) for one, how in changes.suspects.items() if how}
+        gone = [identifier_key(one, kinds) for one, how in changes.suspects.items() if how is None]
+        writes.append(TableWrite(SUSPECTS, put, gone))
+    if changes.outcomes:
+        rows = {order_id.encode(): encode_outcome(outcome) for order_id, outcome in changes.outcomes.items()}
+        writes.append(TableWrite(OUTCOMES, rows))
     if meta:
         writes.append(TableWrite(META, meta))
     return writes

@@ -1,10 +1,17 @@
-"""Timelines on disk: references to events in unification's own log, and the events behind them."""
+"""Timelines on disk: references to events in unification's own log, and the events behind them.
+
+The newest references are a tail in memory. Once it is long, it moves into the chunks of its contacts: a few of them
+after each entry that is folded, because some thirty thousand at once would hold the loop for most of a second. Until
+the last one is there, readers take the moving tail as well, and leave out what they find twice.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from itertools import groupby, islice
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby, islice
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +21,20 @@ from core.errors import not_found
 from core.eventlog.protocol import Commit, EventLog, Fence, Partition, TableWrite
 from core.events.columns import Event
 from core.profile.timeline import (
+    FACT_ROW,
+    FactRun,
     Head,
     Refs,
     Tail,
     chunk_key,
+    fact_runs,
     head_key,
     newest_first,
     pack_head,
     unpack_chunk,
     unpack_head,
 )
-from services.runtime.facts import columns_from_proto
+from services.runtime.facts import columns_from_proto, contact_fact_from_proto
 
 #: Contact (uint32) -> open chunk; contact and number (uint32) -> closed chunk.
 TIMELINE = "timeline"
@@ -33,9 +43,21 @@ TIMELINE_POSITION = "timeline_position"
 
 _ROW = b"through"
 _FLUSH_EVENTS = 32_768
-_SLICE_CONTACTS = 1_000
+#: Contacts of one commit: their chunks take about half a millisecond to make, and as long to send.
+_SLICE_CONTACTS = 64
 _READ_ENTRIES = 64
 _READ_BYTES = 16 << 20
+
+
+@dataclass(slots=True)
+class _Moving:
+    """A tail on its way into the chunks, `done` of its events are there, `groups` by contact are not. It holds the log
+    through `through`."""
+
+    tail: Tail
+    through: int
+    groups: Iterator[tuple[int, Refs]]
+    done: int = 0
 
 
 class TimelineStore:
@@ -45,6 +67,7 @@ class TimelineStore:
         self._log = log
         self._partition = partition
         self._tail = Tail()
+        self._moving: _Moving | None = None
         self._last = 0
 
     async def load(self) -> None:
@@ -53,42 +76,68 @@ class TimelineStore:
         self._last = int.from_bytes(through or b"", "big")
         while entries := await self._log.read(self._partition, self._last, _READ_ENTRIES, _READ_BYTES):
             for entry in entries:
-                events = facts_pb2.FactBatch.FromString(entry.payload).events
+                batch = facts_pb2.FactBatch.FromString(entry.payload)
+                facts = [contact_fact_from_proto(fact) for fact in batch.facts]
                 self.add(
                     entry.position,
-                    np.frombuffer(events.contacts, np.uint32),
-                    np.frombuffer(events.occurred_at_us, np.int64),
+                    np.frombuffer(batch.parts or batch.events.contacts, np.uint32),
+                    np.frombuffer(batch.events.occurred_at_us, np.int64),
+                    fact_runs(facts),
                 )
 
-    def add(self, position: int, contacts: NDArray[np.uint32], occurred_at_us: NDArray[np.int64]) -> None:
-        """The entry at `position` is durable."""
+    def add(
+        self,
+        position: int,
+        parts: NDArray[np.uint32],
+        occurred_at_us: NDArray[np.int64],
+        facts: Sequence[FactRun] = (),
+    ) -> None:
+        """The entry at `position` is durable: its events' parts and instants, and what its facts told."""
         self._last = position
-        self._tail.add(position, contacts, occurred_at_us)
+        self._tail.add(position, parts, occurred_at_us, facts)
 
     async def flush_if_long(self, fence: Fence, now_us: int) -> None:
-        """Move the tail into the chunks once it is long. Broken off and done again, it leaves the same timelines."""
-        if len(self._tail) < _FLUSH_EVENTS:
-            return
-        groups = self._tail.by_contact()
-        while part := list(islice(groups, _SLICE_CONTACTS)):
-            await self._write([TableWrite(TIMELINE, await self._chunks(part))], fence, now_us)
-        through = TableWrite(TIMELINE_POSITION, {_ROW: self._last.to_bytes(8, "big")})
-        await self._write([through], fence, now_us)
-        self._tail.clear()
+        """Call it after every commit: once the tail is long, it begins to move into the chunks, and each call takes a
+        part, so that it is there before the next tail is half as long. Broken off and done again, it leaves the same
+        timelines."""
+        if self._moving is None:
+            if len(self._tail) < _FLUSH_EVENTS:
+                return
+            self._moving = await asyncio.to_thread(_moving, self._tail, self._last)
+            self._tail = Tail()
+        moving, share = self._moving, (1 + len(self._tail)) / (_FLUSH_EVENTS // 2)
+        due = len(moving.tail) * share if share < 1 else inf
+        while moving.done < due:
+            part = list(islice(moving.groups, _SLICE_CONTACTS))
+            if part:
+                await self._write([TableWrite(TIMELINE, await self._chunks(part))], fence, now_us)
+            moving.done += sum(len(refs) for _, refs in part)
+            if len(part) < _SLICE_CONTACTS:
+                through = TableWrite(TIMELINE_POSITION, {_ROW: moving.through.to_bytes(8, "big")})
+                await self._write([through], fence, now_us)
+                self._moving = None
+                return
 
     async def heads(self, contacts: Sequence[int]) -> list[Head]:
-        """The open chunks of `contacts`, the tail included in what they say of the earliest instant only."""
+        """The open chunks of `contacts`, without the tail."""
         rows = await self._log.get(self._partition, TIMELINE, [head_key(contact) for contact in contacts])
         return [unpack_head(row) for row in rows]
 
     async def earliest_us(self, contacts: Sequence[int]) -> list[int | None]:
         """The instant of the earliest event of each contact; None: it has none."""
+        recent = [tail.earliest_us(contacts) for tail in self._tails()]  # first: it may be in the chunks a moment later
         found = [head.earliest_us for head in await self.heads(contacts)]
-        recent = self._tail.earliest_us(contacts)
-        return [min((one for one in pair if one is not None), default=None) for pair in zip(found, recent, strict=True)]
+        every = zip(found, *recent, strict=True)
+        return [min((one for one in of_contact if one is not None), default=None) for of_contact in every]
 
     async def newest_first(self, contacts: Sequence[int]) -> Refs:
-        """All references of one person, who is these contact numbers."""
+        """All references to events of one person, who is these parts."""
+        everything = await self.refs(contacts)
+        return everything[everything["row"] < FACT_ROW]
+
+    async def refs(self, contacts: Sequence[int]) -> Refs:
+        """All references of these parts, to events and to facts, the newest first."""
+        recent = [tail.of(contacts) for tail in self._tails()]  # first: it may be in the chunks a moment later
         heads = await self.heads(contacts)
         keys = [
             chunk_key(contact, number)
@@ -97,7 +146,7 @@ class TimelineStore:
         ]
         closed = await self._log.get(self._partition, TIMELINE, keys) if keys else []
         chunks = [unpack_chunk(row) for row in closed if row is not None]
-        return newest_first([*(head.refs for head in heads), *chunks, self._tail.of(contacts)])
+        return newest_first([*(head.refs for head in heads), *chunks, *recent])
 
     async def events(self, refs: Refs) -> list[Event]:
         """The events behind `refs`, in their order. Raises NOT_FOUND / LOG_TRIMMED for one that is no longer kept."""
@@ -112,6 +161,9 @@ class TimelineStore:
             for row, event in zip(numbers, events, strict=True)
         }
         return [found[int(ref["position"]), int(ref["row"])] for ref in refs]
+
+    def _tails(self) -> list[Tail]:
+        return [self._tail] if self._moving is None else [self._moving.tail, self._tail]
 
     async def _rows(self, position: int, rows: Sequence[int]) -> list[Event]:
         entries = await self._log.read(self._partition, position - 1, 1, _READ_BYTES)
@@ -131,3 +183,9 @@ class TimelineStore:
 
     async def _write(self, writes: list[TableWrite], fence: Fence, now_us: int) -> None:
         await self._log.commit(self._partition, fence, Commit(None, None, (), writes, now_us))
+
+
+def _moving(tail: Tail, through: int) -> _Moving:
+    groups = tail.by_contact()
+    first = next(groups)  # sorts all of them
+    return _Moving(tail, through, chain((first,), groups))

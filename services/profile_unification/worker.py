@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import suppress
 
 from cdp.ingest.v1 import ingest_pb2
 from core.errors import CdpError, Code, conflict
 from core.eventlog.protocol import Commit, Committed, Fence, Partition
 from core.identity.rules import IdentityRules
+from core.identity.settings import IdentitySettings
 from services.profile_unification.folder import Folder, Prepared
+from services.profile_unification.tables import load_settings
 from services.profile_unification.timeline_store import TimelineStore
 from services.runtime.caller import Workspace
 from services.runtime.context import Runtime
@@ -23,6 +26,8 @@ SOURCE = "ingest"
 _QUEUE_ENTRIES = 32
 _COMMIT_EVENTS = 4_000
 _COMMIT_ENTRIES = 16
+
+_DEFAULT_SETTINGS = IdentitySettings()
 
 Entry = ingest_pb2.SubscribeResponse
 
@@ -40,6 +45,7 @@ class UnificationShard:
         self._rules = rules
         self._moved = LoopWaiter()
         self._folded = 0
+        self._settings: IdentitySettings | None = None
         self._subscription: Subscription[Entry] | None = None
         self._caught_up = False
         self.timeline = TimelineStore(runtime.log, partition)
@@ -52,12 +58,22 @@ class UnificationShard:
         shard = cls(runtime, workspace, partition, fence, rules)
         await shard.timeline.load()
         shard._folded = await runtime.log.source_position(partition, SOURCE)
+        shard._settings = await load_settings(runtime.log, partition)
         return shard
 
     @property
     def folded(self) -> int:
         """The position of ingest's log through which everything is durable here."""
         return self._folded
+
+    @property
+    def settings(self) -> IdentitySettings:
+        """The rules about identifiers that are in force."""
+        return _DEFAULT_SETTINGS if self._settings is None else self._settings
+
+    async def wait_changed(self, etag: str, timeout_s: float) -> None:
+        """Return when the rules about identifiers have another etag than `etag`, or after `timeout_s`."""
+        await self._moved.wait_for(lambda: self.settings.etag != etag, timeout_s)
 
     async def wait_folded(self, position: int, timeout_s: float) -> bool:
         """True as soon as ingest's `position` is folded, False after `timeout_s`."""
@@ -71,7 +87,7 @@ class UnificationShard:
 
     async def run(self) -> None:
         """Fold ingest's log until cancelled."""
-        folder = await Folder.load(self._runtime.log, self.partition, self._rules)
+        folder = await Folder.load(self._runtime.log, self.partition, self._rules, timeline=self.timeline)
         subscription = subscribe_ingest(self._runtime, self._workspace.id, CONSUMER, self._folded)
         self._subscription = subscription
         queue: asyncio.Queue[Entry] = asyncio.Queue(_QUEUE_ENTRIES)
@@ -89,7 +105,12 @@ class UnificationShard:
                 await reader
 
     async def fold(self, folder: Folder, entries: list[Entry]) -> None:
-        """Fold `entries` (in order, beyond `folded`) and commit them in one step."""
+        """Fold `entries` (in order, beyond `folded`) and commit them in one step; one that takes people apart begins
+        another step, as it reads back what was committed."""
+        for some in _steps(entries):
+            await self._fold_step(folder, some)
+
+    async def _fold_step(self, folder: Folder, entries: list[Entry]) -> None:
         prepared = Prepared()
         for entry in entries:
             await folder.add(entry, prepared)
@@ -101,10 +122,9 @@ class UnificationShard:
         failpoint("profile_unification.after_commit")
         folder.committed()
         first = done.last - len(prepared.outputs) + 1
-        for own_position, events in enumerate(prepared.events, start=first):
-            assert events.contacts is not None or len(events) == 0
-            if events.contacts is not None:
-                self.timeline.add(own_position, events.contacts, events.occurred_at_us)
+        for own_position, one in enumerate(prepared.events, start=first):
+            self.timeline.add(own_position, one.parts, one.occurred_at_us, one.told)
+        self._settings = folder.settings
         self._folded = position
         self._moved.wake()
 
@@ -144,6 +164,18 @@ class UnificationShard:
             if not done.applied and not unsure:
                 raise conflict("REPLAYED", f"ingest's position {commit.source_position} was folded by another owner")
             return done
+
+
+def _steps(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """Entries that are committed together."""
+    step: list[Entry] = []
+    for entry in entries:
+        if step and any(fact.WhichOneof("fact") == "separation" for fact in entry.batch.facts):
+            yield step
+            step = []
+        step.append(entry)
+    if step:
+        yield step
 
 
 async def _read(subscription: Subscription[Entry], queue: asyncio.Queue[Entry]) -> None:

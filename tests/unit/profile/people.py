@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.events.columns import Event, EventColumnsBuilder, Identifier
-from core.events.facts import ContactFact
+from core.events.facts import AttributeWrite, ContactFact, ListChange
 from core.identity.dedupe import SeenIds
 from core.identity.links import Link
-from core.identity.rules import IdentityRules
-from core.profile.accepted import AcceptedBatch, AcceptedFact, ConsentChange, ProductUpdate, ProfileUpdate
+from core.identity.rules import IdentityRules, Matches
+from core.identity.settings import SettingsChange
+from core.profile.accepted import (
+    AcceptedBatch,
+    AcceptedFact,
+    ConsentChange,
+    ProductUpdate,
+    ProfileUpdate,
+    RulesOrder,
+    Separation,
+)
 from core.profile.codec import decode_profile, encode_profile
 from core.profile.fold import Fold, Folded
-from core.profile.kinds import AttributeKinds
+from core.profile.merge_log import MergeRecord, Outcome, decode_merge, encode_merge
 from core.profile.profile import Profile
-from core.profile.working_set import FIRST_CONTACT, Wanted, WorkingSet
+from core.profile.timeline import fact_runs
+from core.profile.working_set import Meta, PartHistory, Wanted, WorkingSet
 from core.schema import Scalar, Value
 
 DAY_US = 86_400_000_000
@@ -61,6 +72,25 @@ def update(
     return AcceptedFact(message_id, at_us, max(at_us, T) if received_us is None else received_us, imported, 0, fact)
 
 
+def separation(message_id: str, survivor: str, merged: str) -> AcceptedFact:
+    """An order to take apart what was merged."""
+    return AcceptedFact(message_id, T, T, False, 0, Separation(survivor, merged, "tester", "not the same"))
+
+
+def rules_order(message_id: str, change: SettingsChange) -> AcceptedFact:
+    """An order to change the rules about identifiers."""
+    return AcceptedFact(message_id, T, T, False, 0, RulesOrder(change, "tester"))
+
+
+def search(pattern: str) -> Matches:
+    """A compiler of patterns."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"no pattern: {error}") from error
+    return lambda text: compiled.search(text) is not None
+
+
 def product(message_id: str, product_id: str, fields: Mapping[str, Scalar]) -> AcceptedFact:
     """A product of the catalogue."""
     return AcceptedFact(message_id, T, T, False, 0, ProductUpdate(product_id, fields))
@@ -91,8 +121,9 @@ class World:
         self.links: dict[Identifier, Link] = {}
         self.rows: dict[int, bytes] = {}
         self.orders: set[int] = set()
-        self.kinds = AttributeKinds()
-        self.next_contact = FIRST_CONTACT
+        self.meta = Meta()
+        self.merges: dict[int, MergeRecord] = {}
+        self.outcomes: dict[str, Outcome] = {}
         self.seen = SeenIds()
         self.position = 0
         self.log: list[Folded] = []
@@ -100,8 +131,8 @@ class World:
         self._open()
 
     def _open(self) -> None:
-        self.state = WorkingSet(self.kinds, self.next_contact)
-        self.folding = Fold("w", self.state, self.seen, self.rules)
+        self.state = WorkingSet(self.meta)
+        self.folding = Fold("w", self.state, self.seen, self.rules, search)
 
     def take(self, *items: Item) -> Folded:
         """Fold one batch and make it durable."""
@@ -120,8 +151,16 @@ class World:
         self.links.update(changes.links)
         self.rows.update((contact, encode_profile(profile)) for contact, profile in changes.profiles.items())
         self.orders.update(changes.orders)
-        self.kinds = changes.kinds or self.kinds
-        self.next_contact = changes.next_contact or self.next_contact
+        suspects = {**self.meta.suspects, **changes.suspects}
+        self.meta = Meta(
+            changes.kinds or self.meta.kinds,
+            changes.next_contact or self.meta.next_contact,
+            changes.merge_count or self.meta.merge_count,
+            changes.settings or self.meta.settings,
+            {one: suspicion for one, suspicion in suspects.items() if suspicion is not None},
+        )
+        self.merges.update((one.ordinal, decode_merge(encode_merge(one))) for one in changes.merges)
+        self.outcomes.update(changes.outcomes)
         self.state.settle(1000, 1000)
         self.seen.add(folded.seen, folded.hour)
         self.log.append(folded)
@@ -136,6 +175,33 @@ class World:
         self.state.load_links((one, self.links.get(one)) for one in wanted.identifiers)
         self.state.load_profiles(decode_profile(self.rows[contact]) for contact in wanted.contacts)
         self.state.load_orders((order, order in self.orders) for order in wanted.orders)
+        self.state.load_merges(self.merges[ordinal] for ordinal in wanted.merges)
+        self.state.histories.update((part, self.history(part)) for part in wanted.histories)
+
+    def history(self, part: int) -> PartHistory:
+        """What the log holds of one part."""
+        ids: list[str] = []
+        instants: list[int] = []
+        told: list[tuple[int, AttributeWrite | ListChange]] = []
+        for position, folded in enumerate(self.log):
+            mine = [row for row, of in enumerate(self.parts_of([folded])) if of == part]
+            ids += [folded.events.ids[row] for row in mine]
+            instants += folded.events.occurred_at_us[mine].tolist()
+            for run in fact_runs(folded.facts):
+                if run.part == part:
+                    for index in range(run.index, run.end):
+                        fact = folded.facts[index]
+                        if isinstance(fact, AttributeWrite | ListChange):
+                            told.append((position << 32 | index, fact))
+        return PartHistory(tuple(ids), tuple(told), tuple(instants))
+
+    def parts_of(self, folds: Sequence[Folded] | None = None) -> list[int]:
+        """The part of every event."""
+        parts: list[int] = []
+        for folded in self.log if folds is None else folds:
+            assert folded.events.contacts is not None
+            parts += (folded.events.contacts if folded.parts is None else folded.parts).tolist()
+        return parts
 
     def profile(self, contact: int) -> Profile:
         """The durable profile under a number."""

@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 from core.events.columns import IMPORTED, Identifier
-from core.events.facts import EVENT_ITEM, AttributeWrite, ContactState, ListChange, Merge, ProductState
+from core.events.facts import (
+    EVENT_ITEM,
+    AttributeWrite,
+    ConsentWrite,
+    ContactState,
+    ListChange,
+    Merge,
+    ProductState,
+    Unmerge,
+)
+from core.identity.links import alone, holder
 from core.identity.rules import IdentityRules
+from core.identity.settings import Blocked, KindChange, SettingsChange
+from core.identity.suspects import Suspicion
 from core.profile.fold import KIND_MISMATCH, NO_IDENTIFIER
+from core.profile.merge_log import Outcome
 from core.profile.profile import new_key
 from core.schema import DecimalUnits
-from tests.unit.profile.people import DAY_US, C, D, E, F, Item, P, T, World, X, Y, batch_of, event, product, update
+from tests.unit.profile.people import (
+    DAY_US,
+    C,
+    D,
+    E,
+    F,
+    Item,
+    P,
+    T,
+    World,
+    X,
+    Y,
+    batch_of,
+    event,
+    product,
+    rules_order,
+    separation,
+    update,
+)
 
 K1, K2 = new_key("w", 1, 1), new_key("w", 2, 2)
 
@@ -45,6 +76,7 @@ def test_the_order_of_facts_and_events_is_kept() -> None:
         AttributeWrite(1, "external_id", "x", T + 1, False, 1),
         AttributeWrite(1, "city", "Kyiv", T + 1, False, 1),
         ListChange(1, "vip", True, T + 1, False, 1),
+        ConsentWrite(1, "webhook", "", "granted", "form", "", T + 1, False, 1),
         ContactState(2, new_key("w", 2, 1), False, 0, T + 2, 1, False, T + 2, EVENT_ITEM),
     )
     assert world.contacts_of() == [1, 2, 1]
@@ -91,7 +123,9 @@ def test_an_anonymous_history_joins_the_known_person() -> None:
     assert world.contacts_of() == [2, 1, 1]
     assert world.profile(2).merged_into == 1
     assert world.profile(1).merged == ((2, K2),)
-    assert world.links[Identifier("contact_key", K2)] == 1
+    assert world.links[Identifier("contact_key", K2)] == holder(2, 1)
+    assert world.links[C] == ((T + 1, holder(2, 1)), (T + 2, alone(1)))  # the cookie is linked by whom it was used
+    assert world.parts_of() == [2, 1, 1]
 
 
 def test_two_known_merge_by_a_shared_email() -> None:
@@ -100,8 +134,7 @@ def test_two_known_merge_by_a_shared_email() -> None:
     world.take(update("v", T - 1, X, attributes={"city": "Kyiv"}, consents={"email": "suppressed"}))
     facts = world.facts(update("w", T + 1, X, E))
     assert facts == (
-        Merge(2, 1, 0),
-        AttributeWrite(2, "email", "e@example.com", T + 1, False, 0),
+        Merge(2, 1, 0),  # the fact is told of the part that holds the external id: the email is the other one's
         AttributeWrite(2, "external_id", "x", T + 1, False, 0),
     )
     person = world.profile(2)
@@ -186,11 +219,11 @@ def test_the_first_value_fixes_the_kind_of_an_attribute() -> None:
     )
     assert [fact for fact in folded.facts if isinstance(fact, AttributeWrite)][1:] == [
         AttributeWrite(1, "score", DecimalUnits(20_000), T, False, 0),
+        AttributeWrite(1, "level", DecimalUnits(1), T, False, 0),  # the first fraction makes decimals of integers
         AttributeWrite(1, "tags", ("a",), T, False, 0),
         AttributeWrite(1, "city", None, T, False, 0),
     ]
     assert [(letter.reason, letter.detail) for letter in folded.dead] == [
-        (KIND_MISMATCH, "attribute 'level' is of kind INTEGER, this value of kind DECIMAL"),
         (KIND_MISMATCH, "attribute 'age' is of kind INTEGER, this value of kind TEXT"),
     ]
 
@@ -271,3 +304,104 @@ def test_what_is_in_memory_makes_no_difference() -> None:
     assert one.links == other.links
     assert one.contacts_of() == other.contacts_of()
     assert other.asked > one.asked
+
+
+def test_a_grant_that_comes_by_one_part_lifts_the_refusal_of_another() -> None:
+    world = World()
+    world.take(update("u", T, X, consents={"webhook": "denied"}))
+    world.take(update("v", T + 1, E, consents={"webhook": "granted"}))
+    world.take(event("w", T + 2, X, E))
+    assert world.profile(1).reachable() == 0  # refusal wins over the consent of before
+    [state, _] = world.facts(update("x", T + 3, F, E, consents={"webhook": "granted"}))[:2]
+    assert isinstance(state, ContactState)
+    assert state.reachable == 1 << 5
+    assert world.profile(1).part(1).consents["webhook"].state == "denied"
+
+
+def test_facts_tell_their_part() -> None:
+    world = World()
+    world.take(update("u", T, X))
+    world.take(update("v", T, E))
+    world.take(event("w", T, X, E))
+    facts = world.facts(update("x", T + 1, E, attributes={"city": "Lviv"}, consents={"sms": "denied"}))
+    assert facts == (
+        AttributeWrite(1, "email", "e@example.com", T + 1, False, 0, 0, 2),
+        AttributeWrite(1, "city", "Lviv", T + 1, False, 0, 0, 2),
+        ConsentWrite(1, "sms", "", "denied", "form", "", T + 1, False, 0, 0, 2),
+    )
+    world.take(event("y", T + 1, X), event("z", T + 1, E))
+    assert (world.contacts_of()[-2:], world.parts_of()[-2:]) == ([1, 1], [1, 2])
+
+
+def test_merged_and_taken_apart_in_one_batch() -> None:
+    world = World()
+    facts = world.facts(
+        update("u", T, X, attributes={"city": "Kyiv"}),
+        update("v", T, E, attributes={"city": "Lviv"}),
+        event("w", T, X, E),
+        event("x", T + 1, E),
+        separation("s", K1, new_key("w", 2, 1)),
+        event("y", T + 2, E),
+    )
+    [unmerge] = [fact for fact in facts if isinstance(fact, Unmerge)]
+    assert (unmerge.survivor, unmerge.restored, unmerge.event_ids, unmerge.before_event) == (1, 2, ("x",), 2)
+    anew = [fact for fact in facts[facts.index(unmerge) :] if isinstance(fact, AttributeWrite)]
+    assert [(fact.contact, fact.name, fact.value, fact.part) for fact in anew] == [
+        (1, "external_id", "x", 0),
+        (1, "city", "Kyiv", 0),
+        (2, "email", "e@example.com", 0),
+        (2, "city", "Lviv", 0),
+    ]
+    assert world.contacts_of() == [1, 1, 2]
+    assert world.outcomes == {"s": Outcome(survivor=1, restored=2)}
+
+
+def test_orders_that_cannot_be_carried_out_change_nothing() -> None:
+    world = World()
+    world.take(update("u", T, X))
+    world.take(update("v", T, E))
+    orders = [("a", K1, K2), ("b", K1, K1), ("c", "nobody", K2), ("d", K1, "")]
+    assert world.facts(*(separation(*one) for one in orders)) == ()
+    assert [world.outcomes[one].reason for one, _, _ in orders] == [
+        "NOT_MERGED",
+        "NOT_MERGED",
+        "NO_SUCH_CONTACT",
+        "NO_SUCH_CONTACT",
+    ]
+
+
+def test_rules_hold_from_their_place_in_the_log() -> None:
+    world = World()
+    card = Identifier("loyalty_card", "7")
+    kind = KindChange("loyalty_card", 2, 1, True, True)
+    blocked = (Blocked("email", "F@Example.com"), Blocked("", "", "^evil"))
+    folded = world.take(
+        event("a", T, C, card),
+        rules_order("r", SettingsChange((kind,), blocked=blocked)),
+        event("b", T, D, card),
+        update("u", T, card, F, Identifier("anonymous_id", "evil cookie")),
+        rules_order("s", SettingsChange(etag="old")),
+        rules_order("t", SettingsChange(blocked=(Blocked("", "", "("),))),
+    )
+    assert [(letter.message_id, letter.reason) for letter in folded.dead] == []
+    assert world.profile(2).identifiers == {D, card}
+    assert {one: outcome.reason for one, outcome in world.outcomes.items()} == {
+        "r": "",
+        "s": "ETAG_MISMATCH",
+        "t": "BAD_IDENTITY_RULES",
+    }
+    assert world.meta.settings is not None
+    assert world.meta.settings.revision == 1
+    assert world.take(event("c", T, card)).dead == ()
+
+
+def test_who_hits_limits_is_remembered() -> None:
+    world = World()
+    world.take(update("u", T, X, E), update("v", T, Y))
+    world.take(*(event(f"e{n}", T + n, Y, E) for n in range(12)))
+    world.take(*(event(f"f{n}", T + n, X, Identifier("email", f"{n}@example.com")) for n in range(6)))
+    suspects = world.meta.suspects
+    assert suspects[E] == Suspicion(external_ids_apart=12, last_at_us=T + 11)
+    assert suspects[E].block_proposed
+    assert suspects[X] == Suspicion(limits_hit=2, last_at_us=T + 5)
+    assert set(suspects) == {E, X}

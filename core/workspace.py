@@ -1,30 +1,27 @@
-"""Workspaces (customer companies) and API keys: their rules and how they are kept. No secret is ever kept."""
+"""Workspaces (customer companies): their rules and how they are kept."""
 
 from __future__ import annotations
 
-import hmac
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 
 from core.errors import Violation, invalid
 from core.events.checks import Bad, clean_name
+from core.limits import Limits, limits_from
 
 BUCKETS = 256
-#: Key scopes by number: those of cdp.workspace.v1.Scope.
-SCOPES = {1: "write", 2: "read", 3: "full", 4: "admin"}
-ADMIN = 4
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_SECRET = re.compile(r"cdp_([a-z0-9]{12})_[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceRecord:
-    """A workspace as it is kept. `version` counts its changes from 1."""
+    """A workspace as it is kept. `version` counts its changes from 1. `limits` are set by the platform, not by the
+    workspace itself."""
 
     id: str
     display_name: str
@@ -33,24 +30,12 @@ class WorkspaceRecord:
     bucket: int
     created_at_us: int
     version: int
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def etag(self) -> str:
         """Changes with the record."""
         return f"v{self.version}"
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
-    """A key as it is kept: `secret_hash` is the SHA-256 of the whole secret, in hex."""
-
-    id: str
-    workspace_id: str
-    display_name: str
-    scope: int
-    secret_hash: str
-    created_at_us: int
-    revoked: bool = False
 
 
 def bucket_of(workspace_id: str) -> int:
@@ -83,58 +68,16 @@ def changed_workspace(
     return replace(record, display_name=name, zone=zone, currency=currency, version=record.version + 1)
 
 
-def new_key(secret: str, workspace_id: str, display_name: str, scope: int, now_us: int) -> KeyRecord:
-    """The record of a key with `secret` (see `secret_text`). Raises INVALID / BAD_KEY_REQUEST."""
-    key_id = key_id_of(secret)
-    name = clean_name(display_name or "key")
-    if key_id is None:
-        raise invalid("BAD_KEY_REQUEST", "this is no secret of the platform's form")
-    if isinstance(name, Bad):
-        raise invalid(
-            "BAD_KEY_REQUEST", f"display_name: {name.description}", Violation("display_name", name.description)
-        )
-    if scope not in SCOPES:
-        what = f"one of {', '.join(SCOPES.values())}"
-        raise invalid("BAD_KEY_REQUEST", f"scope: {what}", Violation("scope", what))
-    return KeyRecord(key_id, workspace_id, name, scope, hash_of(secret), now_us)
-
-
-def secret_text(key_id: str, random_text: str) -> str:
-    """The secret that a caller gets to see: 12 characters name the key, 43 characters are 256 random bits."""
-    return f"cdp_{key_id}_{random_text}"
-
-
-def key_id_of(secret: str) -> str | None:
-    """The key that `secret` belongs to by its form; None when it is no secret of ours."""
-    found = _SECRET.fullmatch(secret)
-    return found[1] if found else None
-
-
-def hash_of(secret: str) -> str:
-    """What is kept of a secret."""
-    return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def opens(key: KeyRecord | None, secret: str) -> bool:
-    """Whether `secret` is that of `key` and the key is in force, compared in constant time."""
-    kept = key.secret_hash if key is not None else "0" * 64
-    same = hmac.compare_digest(kept.encode(), hash_of(secret).encode())
-    return key is not None and same and not key.revoked
-
-
-def encode(record: WorkspaceRecord | KeyRecord) -> bytes:
+def encode(record: WorkspaceRecord) -> bytes:
     """The stored form."""
     return json.dumps(asdict(record), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def workspace_from(stored: bytes) -> WorkspaceRecord:
-    """The record of `encode`."""
-    return WorkspaceRecord(**json.loads(stored))
-
-
-def key_from(stored: bytes) -> KeyRecord:
-    """The record of `encode`."""
-    return KeyRecord(**json.loads(stored))
+    """The record of `encode`; fields that an earlier release did not know are empty."""
+    plain = json.loads(stored)
+    plain["limits"] = limits_from(plain.get("limits", {}))
+    return WorkspaceRecord(**plain)
 
 
 def _bad(path: str, what: str) -> Exception:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +24,9 @@ import pyarrow.parquet as pq
 from cdp.facts.v1 import facts_pb2
 from core.clock import DAY_US
 from core.eventlog.protocol import Entry
+from core.limits import day_of
 from services.ingest.archive_table import events_table, facts_table
+from services.ingest.usage import Uses, added_up
 from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
@@ -41,6 +43,7 @@ class ArchivedRange:
     last: int
     events: int
     facts: int
+    uses: Uses = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -84,7 +87,10 @@ def _write_range(folder: Path, entries: Sequence[Entry]) -> ArchivedRange:
         _write_durably(facts, folder / f"{written.name}.facts.parquet")
     _sync_folder(folder / written.day)
     _sync_folder(folder)
-    return written
+    uses = added_up(
+        (day_of(entry.recorded_at_us), use.key_id, use.items) for entry, batch in batches for use in batch.uses
+    )
+    return replace(written, uses=uses)
 
 
 def _day(entry: Entry) -> str:

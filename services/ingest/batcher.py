@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from core.clock import Clock
 from core.errors import CdpError, Code
 from core.eventlog.protocol import EventLog, Partition
+from services.ingest.schema_store import SchemaStore
+from services.ingest.usage import Usage
 from services.ingest.writer import BatchWriter
 
 #: An entry is closed at so many items or so many received bytes.
@@ -33,8 +35,19 @@ class Batcher:
     `received_at_us` never runs back behind what this process knows of the log, whatever its clock does: what the log
     recorded last before the first append, and with each append since."""
 
-    def __init__(self, log: EventLog, partition: Partition, clock: Clock) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        partition: Partition,
+        clock: Clock,
+        schema: SchemaStore | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        """Items are checked against `schema`, as it was read last; None: against the vocabulary alone. `usage` is told
+        of every entry."""
         self._log = log
+        self._schema = schema
+        self._usage = usage
         self._partition = partition
         self._clock = clock
         self._open: _Batch | None = None
@@ -57,14 +70,16 @@ class Batcher:
             batch = None
         if batch is None:
             batch = self._open = _Batch()
+        batch.writer.use(self._schema.current if self._schema is not None else None)
         return batch.writer
 
-    def commit(self, size_bytes: int) -> asyncio.Future[int]:
-        """An item was written to `writer()`: the position of its entry, once that is durable."""
+    def commit(self, size_bytes: int, key_id: str = "") -> asyncio.Future[int]:
+        """An item was written to `writer()`, by this key: the position of its entry, once that is durable."""
         batch = self._open
         if batch is None:
             raise RuntimeError("commit() follows writer() without an await in between")
         batch.writer.size_bytes += size_bytes
+        batch.writer.count(key_id)
         self._waiting_bytes += size_bytes
         self._wake()
         return batch.done
@@ -123,6 +138,8 @@ class Batcher:
                 self._received_us = max(latest_us, committed.recorded_at_us)
                 first = committed.last - len(batches) + 1
                 for number, batch in enumerate(batches):
+                    if self._usage is not None:
+                        self._usage.appended(first + number, committed.recorded_at_us, batch.writer.uses)
                     batch.done.set_result(first + number)
             self._waiting_bytes -= size
             self._appended_s = self._seconds()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from core.api_keys import ADMIN, key_id_of
 from core.errors import CdpError, Code
-from core.workspace import ADMIN, key_id_of
+from services.ingest.key_desk import KeyDesk
 from services.ingest.registry import Registry, new_secret
 
 WORKSPACE_ID = "dev"
@@ -41,7 +42,7 @@ async def ensure_development_key(registry: Registry, data_dir: Path, zone: str =
         if any(key.id == key_id_of(secret) for key in registry.keys(WORKSPACE_ID)):
             secret = new_secret()
             _write(path, secret)
-        await registry.create_key(WORKSPACE_ID, "development", ADMIN, _ACTOR, secret=secret)
+        await KeyDesk(registry).create(WORKSPACE_ID, "development", ADMIN, _ACTOR, secret=secret)
     return secret
 
 

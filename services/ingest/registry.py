@@ -5,31 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import sha256
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cdp.definition.v1 import definition_pb2
+from core.api_keys import ADMIN, KeyRecord, encode_key, key_from, key_id_of, new_key, opens, secret_text
 from core.clock import Clock
-from core.errors import CdpError, Code, conflict, not_found, unavailable
+from core.errors import CdpError, Code, conflict, unavailable
 from core.eventlog.protocol import Commit, EventLog, Partition, TableWrite
-from core.workspace import (
-    ADMIN,
-    SCOPES,
-    KeyRecord,
-    WorkspaceRecord,
-    changed_workspace,
-    encode,
-    key_from,
-    key_id_of,
-    new_key,
-    new_workspace,
-    opens,
-    secret_text,
-    workspace_from,
-)
+from core.limits import Limits, checked_limits
+from core.workspace import WorkspaceRecord, changed_workspace, encode, new_workspace, workspace_from
+from services.ingest.registry_state import Change, Created, State, known_workspace
 from services.runtime.caller import Caller, Scope, Workspace
 from services.runtime.lease import LeaseKeeper
 from services.runtime.telemetry import get_logger
@@ -43,33 +32,6 @@ _FOLLOW_S = 5.0
 _RETRY_S = 0.2
 _READ_ENTRIES = 256
 _READ_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Created:
-    """A new key (and workspace); `secret` is shown this once, and empty when a repeated request made nothing new."""
-
-    workspace: WorkspaceRecord
-    key: KeyRecord
-    secret: str
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    position: int = -1
-    workspaces: Mapping[str, WorkspaceRecord] = field(default_factory=dict)
-    keys: Mapping[str, KeyRecord] = field(default_factory=dict)
-    requests: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    workspace: WorkspaceRecord
-    kind: str
-    name: str
-    action: str
-    key: KeyRecord | None = None
-    request: str = ""
 
 
 def zone_exists(zone: str) -> bool:
@@ -98,7 +60,7 @@ class Registry:
         self._log = log
         self._clock = clock
         self._leases = leases
-        self._state = _State()
+        self._state = State()
         self._etag = ""
         self._changing = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -139,13 +101,21 @@ class Registry:
     def workspace(self, workspace_id: str) -> WorkspaceRecord:
         """One workspace, or NOT_FOUND / NO_SUCH_WORKSPACE."""
         self._require_ready()
-        return _known(self._state, workspace_id)
+        return known_workspace(self._state, workspace_id)
 
     def keys(self, workspace_id: str) -> tuple[KeyRecord, ...]:
         """The keys of a workspace, oldest first."""
         self._require_ready()
         own = [key for key in self._state.keys.values() if key.workspace_id == workspace_id]
         return tuple(sorted(own, key=lambda key: (key.created_at_us, key.id)))
+
+    def key(self, key_id: str) -> KeyRecord | None:
+        """The key of this id, or None."""
+        return self._state.keys.get(key_id)
+
+    def now_us(self) -> int:
+        """The instant by which keys are in force."""
+        return self._clock.now_us()
 
     async def wait_changed(self, etag: str, timeout_s: float) -> None:
         """Return when `etag` is not the newest, or after `timeout_s`."""
@@ -161,14 +131,14 @@ class Registry:
             raise CdpError(Code.UNAUTHENTICATED, "NO_KEY", "send an API key")
         key_id = key_id_of(secret)
         key = self._state.keys.get(key_id) if key_id is not None else None
-        if not opens(key, secret) or key is None:
-            raise CdpError(Code.UNAUTHENTICATED, "BAD_KEY", "this API key opens nothing; it may have been revoked")
+        if not opens(key, secret, self._clock.now_us()) or key is None:
+            raise CdpError(Code.UNAUTHENTICATED, "BAD_KEY", "this API key opens nothing: revoked or expired?")
         return self._state.workspaces[key.workspace_id], key
 
     async def authenticate(self, secret: str) -> Caller:
         """The caller behind an API key; errors are those of `open`."""
         workspace, key = self.open(secret)
-        return Caller(as_workspace(workspace), Scope(key.scope), key.id, key.display_name)
+        return Caller(as_workspace(workspace), Scope(key.scope), key.id, key.display_name, key.origins)
 
     async def create_workspace(
         self,
@@ -187,7 +157,7 @@ class Registry:
         made_id = workspace_id or f"w{secrets.token_hex(6)}"
         request = f"workspace:{request_id}" if request_id else ""
 
-        def decide(state: _State) -> _Change | Created:
+        def decide(state: State) -> Change | Created:
             before = state.requests.get(request)
             if before is not None:
                 key = state.keys[before]
@@ -197,56 +167,34 @@ class Registry:
             now_us = self._clock.now_us()
             workspace = new_workspace(made_id, display_name, zone, currency, now_us, zone_exists)
             key = new_key(secret, made_id, "first key", ADMIN, now_us)
-            return _Change(workspace, "workspace", made_id, "created", key, request)
+            return Change(workspace, "workspace", made_id, "created", key, request)
 
-        return await self._apply(decide, actor, secret)
+        return await self.apply(decide, actor, secret)
 
     async def update_workspace(
         self, workspace_id: str, display_name: str, zone: str, currency: str, etag: str, actor: str
     ) -> WorkspaceRecord:
         """Change what is not empty. Raises CONFLICT / ETAG_MISMATCH when `etag` is given and is not the newest."""
 
-        def decide(state: _State) -> _Change:
-            record = _known(state, workspace_id)
+        def decide(state: State) -> Change:
+            record = known_workspace(state, workspace_id)
             if etag and etag != record.etag:
                 raise conflict("ETAG_MISMATCH", "the workspace was changed meanwhile; read it again")
             changed = changed_workspace(record, display_name, zone, currency, zone_exists)
-            return _Change(changed, "workspace", workspace_id, "saved")
+            return Change(changed, "workspace", workspace_id, "saved")
 
-        return (await self._apply(decide, actor, "")).workspace
+        return (await self.apply(decide, actor)).workspace
 
-    async def create_key(
-        self, workspace_id: str, display_name: str, scope: int, actor: str, *, secret: str = "", request_id: str = ""
-    ) -> Created:
-        """Make a key; `request_id` as in `create_workspace`."""
-        secret = secret or new_secret()
-        request = f"key:{workspace_id}:{request_id}" if request_id else ""
+    async def limit_workspace(self, workspace_id: str, limits: Limits, actor: str) -> WorkspaceRecord:
+        """Set what a workspace may send at most, all its keys together. Raises INVALID / BAD_LIMITS."""
+        checked = checked_limits(limits)
 
-        def decide(state: _State) -> _Change | Created:
-            workspace = _known(state, workspace_id)
-            before = state.requests.get(request)
-            if before is not None:
-                return Created(workspace, state.keys[before], "")
-            key = new_key(secret, workspace_id, display_name, scope, self._clock.now_us())
-            if key.id in state.keys:
-                raise conflict("KEY_EXISTS", "there is a key of this id already")
-            return _Change(workspace, "key", f"{key.display_name} ({SCOPES[scope]})", "created", key, request)
+        def decide(state: State) -> Change:
+            record = known_workspace(state, workspace_id)
+            changed = replace(record, limits=checked, version=record.version + 1)
+            return Change(changed, "workspace", workspace_id, "limited")
 
-        return await self._apply(decide, actor, secret)
-
-    async def revoke_key(self, workspace_id: str, key_id: str, actor: str) -> KeyRecord:
-        """Take a key out of force; again is no error. Raises NOT_FOUND / NO_SUCH_KEY."""
-
-        def decide(state: _State) -> _Change | Created:
-            key = state.keys.get(key_id)
-            if key is None or key.workspace_id != workspace_id:
-                raise not_found("NO_SUCH_KEY", f"there is no key {key_id!r}")
-            workspace = _known(state, workspace_id)
-            if key.revoked:
-                return Created(workspace, key, "")
-            return _Change(workspace, "key", key.display_name, "revoked", replace(key, revoked=True))
-
-        return (await self._apply(decide, actor, "")).key
+        return (await self.apply(decide, actor)).workspace
 
     async def audit(self, workspace_id: str, after: int, limit: int) -> tuple[list[definition_pb2.AuditRecord], int]:
         """Up to `limit` records of a workspace from beyond log position `after`, and the position to go on from
@@ -274,7 +222,9 @@ class Registry:
             if not entries:
                 return found, 0
 
-    async def _apply(self, decide: Callable[[_State], _Change | Created], actor: str, secret: str) -> Created:
+    async def apply(self, decide: Callable[[State], Change | Created], actor: str, secret: str = "") -> Created:
+        """Make what `decide` says of the newest state, durably, in the name of `actor`; a `Created` is an answer that
+        changes nothing. What `decide` raises is raised, and nothing is changed."""
         async with self._changing:
             fence = await self._leases.acquire(LEASE, _LEASE_WAIT_S)
             try:
@@ -287,7 +237,7 @@ class Registry:
                 payload = json.dumps({**record, "version": change.workspace.version}, ensure_ascii=False).encode()
                 writes = [TableWrite("workspaces", {change.workspace.id.encode(): encode(change.workspace)})]
                 if change.key is not None:
-                    writes.append(TableWrite("keys", {change.key.id.encode(): encode(change.key)}))
+                    writes.append(TableWrite("keys", {change.key.id.encode(): encode_key(change.key)}))
                     if change.request:
                         writes.append(TableWrite("requests", {change.request.encode(): change.key.id.encode()}))
                 now_us = self._clock.now_us()
@@ -317,9 +267,7 @@ class Registry:
         requests = {key.decode(): value.decode() async for key, value in self._log.scan(PARTITION, "requests")}
         if last < self._state.position:
             return
-        self._state = _State(
-            last, {record.id: record for record in workspaces}, {key.id: key for key in keys}, requests
-        )
+        self._state = State(last, {record.id: record for record in workspaces}, {key.id: key for key in keys}, requests)
         listed = sorted(encode(record) for record in workspaces)
         self._etag = sha256(b"\n".join(listed)).hexdigest()[:16]
         changed, self._changed = self._changed, asyncio.Event()
@@ -328,10 +276,3 @@ class Registry:
     def _require_ready(self) -> None:
         if not self.ready():
             raise unavailable("REGISTRY_LOADING", "the registry of workspaces is not read yet", 0.2)
-
-
-def _known(state: _State, workspace_id: str) -> WorkspaceRecord:
-    record = state.workspaces.get(workspace_id)
-    if record is None:
-        raise not_found("NO_SUCH_WORKSPACE", f"there is no workspace {workspace_id!r}")
-    return record

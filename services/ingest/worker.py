@@ -10,6 +10,7 @@ from pathlib import Path
 from core.clock import Clock
 from core.eventlog.protocol import Commit, Entry, EventLog, Fence, Partition, TableWrite
 from services.ingest.archive import remove_leftovers, write_ranges
+from services.ingest.usage import EVERYBODY, added_up, usage_write
 from services.runtime.failpoints import failpoint
 from services.runtime.feed import ConsumerPositions
 from services.runtime.telemetry import FOLDED_POSITION, UPSTREAM_LAG, get_logger
@@ -102,7 +103,10 @@ class ArchiveShard:
         failpoint("archive_written")
         rows = {one.name.encode(): json.dumps({"events": one.events, "facts": one.facts}).encode() for one in written}
         last = entries[-1].position
-        commit = Commit(SOURCE, last, (), (TableWrite(TABLE, rows),), self._clock.now_us())
+        uses = added_up((day, key, items) for one in written for (day, key), items in one.uses.items()
+                        if key != EVERYBODY)  # fmt: skip
+        usage = await usage_write(self._log, self._partition, uses)
+        commit = Commit(SOURCE, last, (), (TableWrite(TABLE, rows), usage), self._clock.now_us())
         await self._log.commit(self._partition, self._fence, commit)
         self.archived = last
         FOLDED_POSITION.labels(*self._labels).set(last)

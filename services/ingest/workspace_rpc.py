@@ -10,14 +10,21 @@ import grpc
 
 from cdp.workspace.v1 import workspace_pb2 as pb
 from cdp.workspace.v1 import workspace_pb2_grpc
-from core.errors import CdpError, Code
-from core.workspace import KeyRecord, WorkspaceRecord
+from core.api_keys import KeyRecord
+from core.clock import SECOND_US
+from core.errors import CdpError, Code, Violation, invalid
+from core.limits import Limits
+from core.workspace import WorkspaceRecord
+from services.ingest.key_desk import KeyDesk
 from services.ingest.registry import Registry
+from services.ingest.ways import Ways
 from services.runtime.caller import Caller, Scope, caller
 from services.runtime.pages import number_of, page_entries
 from services.runtime.service import GrpcService
 
 _LONG_POLL_S = 30.0
+_USAGE_DAYS = 31
+MAX_USAGE_DAYS = 400
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -26,11 +33,15 @@ _WORKSPACE_SCOPES = {
     "GetWorkspace": Scope.READ,
     "ListWorkspaces": Scope.INTERNAL,
     "UpdateWorkspace": Scope.ADMIN,
+    "LimitWorkspace": Scope.INTERNAL,
+    "GetUsage": Scope.ADMIN,
     "ListAuditRecords": Scope.ADMIN,
 }
 _KEY_SCOPES = {
     "CreateKey": Scope.ADMIN,
     "ListKeys": Scope.ADMIN,
+    "UpdateKey": Scope.ADMIN,
+    "RotateKey": Scope.ADMIN,
     "RevokeKey": Scope.ADMIN,
     "Authenticate": Scope.INTERNAL,
 }
@@ -46,6 +57,7 @@ def workspace_to_proto(record: WorkspaceRecord) -> pb.Workspace:
         bucket=record.bucket,
         created_at_us=record.created_at_us,
         etag=record.etag,
+        limits=limits_to_proto(record.limits),
     )
 
 
@@ -57,12 +69,31 @@ def key_to_proto(record: KeyRecord) -> pb.Key:
         scope=pb.Scope.ValueType(record.scope),
         created_at_us=record.created_at_us,
         revoked=record.revoked,
+        origins=record.origins,
+        expires_at_us=record.expires_at_us,
+        limits=limits_to_proto(record.limits),
+        former_secret_until_us=record.former_until_us,
     )
 
 
-def registry_services(registry: Registry) -> Sequence[GrpcService]:
+def limits_to_proto(limits: Limits) -> pb.Limits:
+    """Limits on the wire."""
+    return pb.Limits(
+        events_per_s=limits.events_per_s,
+        burst=limits.burst,
+        events_per_day=limits.events_per_day,
+        events_per_month=limits.events_per_month,
+    )
+
+
+def limits_from_proto(message: pb.Limits) -> Limits:
+    """Limits from the wire, unchecked."""
+    return Limits(message.events_per_s, message.burst, message.events_per_day, message.events_per_month)
+
+
+def registry_services(registry: Registry, ways: Ways) -> Sequence[GrpcService]:
     """Both services, ready to be added to a server."""
-    workspaces, keys = WorkspaceRpc(registry), KeyRpc(registry)
+    workspaces, keys = WorkspaceRpc(registry, ways), KeyRpc(registry)
     return (
         GrpcService(
             "cdp.workspace.v1.WorkspaceService",
@@ -80,8 +111,9 @@ def registry_services(registry: Registry) -> Sequence[GrpcService]:
 class WorkspaceRpc(workspace_pb2_grpc.WorkspaceServiceServicer):
     """WorkspaceService. Except for services, everybody sees their own workspace only."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, ways: Ways) -> None:
         self._registry = registry
+        self._ways = ways
 
     async def CreateWorkspace(self, request: pb.CreateWorkspaceRequest, context: Context) -> pb.CreateWorkspaceResponse:
         """Make a workspace and its first key."""
@@ -122,6 +154,20 @@ class WorkspaceRpc(workspace_pb2_grpc.WorkspaceServiceServicer):
         )
         return pb.UpdateWorkspaceResponse(workspace=workspace_to_proto(record))
 
+    async def LimitWorkspace(self, request: pb.LimitWorkspaceRequest, context: Context) -> pb.LimitWorkspaceResponse:
+        """For the operator: a workspace does not set its own."""
+        limits = limits_from_proto(request.limits)
+        record = await self._registry.limit_workspace(request.id, limits, _actor(caller()))
+        return pb.LimitWorkspaceResponse(workspace=workspace_to_proto(record))
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:
+        """What the caller's workspace sent."""
+        if request.days > MAX_USAGE_DAYS:
+            what = f"at most {MAX_USAGE_DAYS}"
+            raise invalid("BAD_DAYS", f"days: {what}", Violation("days", what))
+        rows = await self._ways.usage_by_day(caller().workspace, request.days or _USAGE_DAYS)
+        return pb.GetUsageResponse(rows=[pb.Usage(day=day, key_id=key, items=items) for day, key, items in rows])
+
     async def ListAuditRecords(
         self, request: pb.ListAuditRecordsRequest, context: Context
     ) -> pb.ListAuditRecordsResponse:
@@ -136,12 +182,20 @@ class KeyRpc(workspace_pb2_grpc.KeyServiceServicer):
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._desk = KeyDesk(registry)
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: Context) -> pb.CreateKeyResponse:
         """Make a key; its secret is in the answer and nowhere else."""
         who = caller()
-        made = await self._registry.create_key(
-            who.workspace.id, request.display_name, request.scope, _actor(who), request_id=request.request_id
+        made = await self._desk.create(
+            who.workspace.id,
+            request.display_name,
+            request.scope,
+            _actor(who),
+            request_id=request.request_id,
+            origins=request.origins,
+            expires_at_us=request.expires_at_us,
+            limits=limits_from_proto(request.limits),
         )
         return pb.CreateKeyResponse(key=key_to_proto(made.key), secret=made.secret)
 
@@ -150,11 +204,30 @@ class KeyRpc(workspace_pb2_grpc.KeyServiceServicer):
         keys = self._registry.keys(caller().workspace.id)
         return pb.ListKeysResponse(keys=[key_to_proto(key) for key in keys])
 
+    async def UpdateKey(self, request: pb.UpdateKeyRequest, context: Context) -> pb.UpdateKeyResponse:
+        """Change what is set."""
+        who = caller()
+        key = await self._desk.change(
+            who.workspace.id,
+            request.id,
+            _actor(who),
+            display_name=request.display_name,
+            origins=request.origins.values if request.HasField("origins") else None,
+            limits=limits_from_proto(request.limits) if request.HasField("limits") else None,
+        )
+        return pb.UpdateKeyResponse(key=key_to_proto(key))
+
+    async def RotateKey(self, request: pb.RotateKeyRequest, context: Context) -> pb.RotateKeyResponse:
+        """A new secret, which is in the answer and nowhere else."""
+        who = caller()
+        made = await self._desk.rotate(who.workspace.id, request.id, request.grace_s * SECOND_US, _actor(who))
+        return pb.RotateKeyResponse(key=key_to_proto(made.key), secret=made.secret)
+
     async def RevokeKey(self, request: pb.RevokeKeyRequest, context: Context) -> pb.RevokeKeyResponse:
         """Take a key out of force; it is refused everywhere within seconds."""
         who = caller()
         return pb.RevokeKeyResponse(
-            key=key_to_proto(await self._registry.revoke_key(who.workspace.id, request.id, _actor(who)))
+            key=key_to_proto(await self._desk.revoke(who.workspace.id, request.id, _actor(who)))
         )
 
     async def Authenticate(self, request: pb.AuthenticateRequest, context: Context) -> pb.AuthenticateResponse:

@@ -42,12 +42,14 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller. `workspace` is None only for internal calls that speak of no workspace."""
+    """An authenticated caller. `workspace` is None only for internal calls that speak of no workspace. A caller with
+    `origins` is a page in somebody's browser, of one of these origins."""
 
     optional_workspace: Workspace | None
     scope: Scope
     key_id: str
     key_name: str
+    origins: tuple[str, ...] = ()
 
     @property
     def workspace(self) -> Workspace:

@@ -154,6 +154,12 @@ class WorkspaceDirectory:
         scope = _KEY_SCOPES.get(answer.key.scope)
         if scope is None:
             raise CdpError(Code.INTERNAL, "UNKNOWN_SCOPE", f"the registry gives a key the scope {answer.key.scope}")
+        if answer.key.origins:
+            raise CdpError(
+                Code.FORBIDDEN,
+                "BROWSER_KEY",
+                "this key is for pages in a browser: it opens the HTTP endpoints, to its origins only",
+            )
         found = Caller(workspace_from_proto(answer.workspace), scope, answer.key.id, answer.key.display_name)
         if len(self._keys) > _MOST_KEYS:
             self._keys.clear()

@@ -11,11 +11,13 @@ import pytest
 
 from cdp.ingest.v1 import ingest_pb2
 from cdp.workspace.v1 import workspace_pb2 as pb
+from core.api_keys import hash_of, key_id_of
 from core.clock import ManualClock
 from core.errors import CdpError
 from core.eventlog.memory import MemoryLog
-from core.workspace import bucket_of, hash_of, key_id_of
+from core.workspace import bucket_of
 from services.ingest.development import ensure_development_key
+from services.ingest.key_desk import KeyDesk
 from services.ingest.registry import PARTITION, Registry
 from services.runtime.errors import from_rpc
 from services.runtime.lease import LeaseKeeper
@@ -170,7 +172,7 @@ async def test_a_development_key_that_was_revoked_or_lost_is_replaced(house: Hou
     assert lost not in (None, house.key)
     key_id = key_id_of(house.key)
     assert key_id is not None
-    await own.revoke_key("dev", key_id, "test")
+    await KeyDesk(own).revoke("dev", key_id, "test")
     replaced = await ensure_development_key(own, tmp_path / "data")
     assert replaced not in (None, house.key, lost)
     assert replaced is not None

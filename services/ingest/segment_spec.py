@@ -17,15 +17,16 @@ from core.events.checks import BAD_TIME, Bad, clean_instant, instant_from_text
 from core.events.coerce import wrong
 from core.events.persons import RawPerson
 from core.events.validate import NO_TYPE, RawEvent, Report
-from core.identity.rules import VISITOR_COOKIE
+from core.identity.rules import CONTACT_KEY, VISITOR_COOKIE
 from core.schema import Instant, Kind
 from services.ingest.accept import Outcome, refused, take_raw_event, take_raw_person
-from services.ingest.writer import BatchWriter
-
-ORIGINAL_AT = "_original_at"
-SENT_AT = "_sent_at"
+from services.ingest.quick_call import take_quickly
+from services.ingest.writer import ORIGINAL_AT, SENT_AT, BatchWriter
 
 _LINES = ("products", "items")
+#: Calls that tell an event.
+_EVENTS = frozenset({"track", "page", "screen"})
+_NO_NAMES: Mapping[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,16 @@ class Sending:
     sent_at: object = None
     anonymous_id: object = None
     visitor: object = None
+    #: The public id of the contact that a signed link token names.
+    contact_key: str | None = None
+    #: Flags of every event (core.events.columns).
+    flags: int = 0
+    #: What the request itself tells, such as the browser; an event's own parameters win.
+    params: Mapping[str, object] = field(default_factory=dict)
+
+    def names_nobody(self) -> bool:
+        """Whether the calls alone say whose they are."""
+        return self.visitor is None and self.contact_key is None and self.anonymous_id is None
 
 
 @dataclass(slots=True)
@@ -70,33 +81,42 @@ class _Call:
             found.append(("header anonymousid", "anonymous_id", self.sending.anonymous_id))
         if self.sending.visitor is not None:
             found.append((f"cookie {VISITOR_COOKIE}", "anonymous_id", self.sending.visitor))
+        if self.sending.contact_key is not None:
+            found.append((self.at("linkToken"), CONTACT_KEY, self.sending.contact_key))
         return found
 
     def times(self) -> tuple[object, dict[str, Instant]]:
         """When it happened (None: now), and what was told."""
-        original_path = "originalTimestamp" if self.item.get("originalTimestamp") is not None else "timestamp"
-        original = self._time(self.item.get(original_path))
-        if original is None or isinstance(original, Bad):
-            return original, {}
-        sent = self._time(self.item.get("sentAt", self.sending.sent_at))
-        if isinstance(sent, Bad):
-            self.report.note("sentAt", f"left out: {sent.description}")
-        if not isinstance(sent, Instant):
-            return original, {ORIGINAL_AT: original}
-        occurred = clean_instant(self.sending.received_at_us - (sent.us - original.us))
-        return occurred, {ORIGINAL_AT: original, SENT_AT: sent}
-
-    @staticmethod
-    def _time(value: object) -> Instant | Bad | None:
-        if value is None or isinstance(value, Bad):
-            return value
-        if not isinstance(value, str):
-            return Bad(BAD_TIME, "must be a text like 2026-11-22T10:15:00Z")
-        return instant_from_text(value)
+        path = "originalTimestamp" if self.item.get("originalTimestamp") is not None else "timestamp"
+        sent = self.item.get("sentAt", self.sending.sent_at)
+        return occurred_at(self.item.get(path), sent, self.sending.received_at_us, self.report)
 
     def context_params(self) -> dict[str, object]:
         found = {name: self.dig(f"context.{path}") for path, name in CONTEXT_PARAMS.items()}
         return {name: value for name, value in found.items() if isinstance(value, str | int | Decimal)}
+
+
+def occurred_at(told: object, sent: object, received_at_us: int, report: Report) -> tuple[object, dict[str, Instant]]:
+    """When it happened by our clock (None: now; a `Bad` when `told` is no time), and what was told, as parameters. A
+    time of sending that cannot be read is noted, and the time that was told taken as it is."""
+    original = _time(told)
+    if original is None or isinstance(original, Bad):
+        return original, {}
+    sent_at = _time(sent)
+    if isinstance(sent_at, Bad):
+        report.note("sentAt", f"left out: {sent_at.description}")
+    if not isinstance(sent_at, Instant):
+        return original, {ORIGINAL_AT: original}
+    occurred = clean_instant(received_at_us - (sent_at.us - original.us))
+    return occurred, {ORIGINAL_AT: original, SENT_AT: sent_at}
+
+
+def _time(value: object) -> Instant | Bad | None:
+    if value is None or isinstance(value, Bad):
+        return value
+    if not isinstance(value, str):
+        return Bad(BAD_TIME, "must be a text like 2026-11-22T10:15:00Z")
+    return instant_from_text(value)
 
 
 def take_call(writer: BatchWriter, item: object, kind: str | None, path: str, sending: Sending) -> Outcome:
@@ -104,8 +124,21 @@ def take_call(writer: BatchWriter, item: object, kind: str | None, path: str, se
     if not isinstance(item, Mapping):
         bad = item if isinstance(item, Bad) else wrong(Kind.OBJECT_LIST)
         return refused(bad.reason, path.rstrip("."), "must be an object")
-    call = _Call(item, path, sending)
     told = kind if kind is not None else item.get("type")
+    if isinstance(told, str) and told in _EVENTS and sending.names_nobody():
+        type_ = item.get("event") if told == "track" else told
+        named = _NO_NAMES if told == "track" else _named(item)
+        taken = take_quickly(
+            writer, item, type_, named, sending.received_at_us, sending.sent_at, sending.params, sending.flags
+        )
+        if taken is not None:
+            return taken
+    return take_closely(writer, item, told, path, sending)
+
+
+def take_closely(writer: BatchWriter, item: Mapping[str, object], told: object, path: str, sending: Sending) -> Outcome:
+    """A call whose every part is looked at; `told` is its type."""
+    call = _Call(item, path, sending)
     take = _KINDS.get(told) if isinstance(told, str) else None
     if take is None:
         return refused(NO_TYPE, call.at("type"), f"must be one of {', '.join(_KINDS)}")
@@ -117,15 +150,15 @@ def _track(writer: BatchWriter, call: _Call) -> Outcome:
 
 
 def _page(writer: BatchWriter, call: _Call) -> Outcome:
-    return _event(writer, call, "page", "type", _named(call))
+    return _event(writer, call, "page", "type", _named(call.item))
 
 
 def _screen(writer: BatchWriter, call: _Call) -> Outcome:
-    return _event(writer, call, "screen", "type", _named(call))
+    return _event(writer, call, "screen", "type", _named(call.item))
 
 
-def _named(call: _Call) -> dict[str, object]:
-    return {key: call.item[key] for key in ("name", "category") if call.item.get(key) is not None}
+def _named(item: Mapping[str, object]) -> dict[str, object]:
+    return {key: item[key] for key in ("name", "category") if item.get(key) is not None}
 
 
 def _event(writer: BatchWriter, call: _Call, type_: object, type_path: str, named: Mapping[str, object]) -> Outcome:
@@ -144,9 +177,11 @@ def _event(writer: BatchWriter, call: _Call, type_: object, type_path: str, name
             ({key: value for key, value in properties.items() if key != lines}, call.at("properties")),
             (named, call.path.rstrip(".")),
             (call.context_params(), call.at("context")),
+            (call.sending.params, "request"),
         ),
         items=properties.get(lines),
         items_path=call.at(f"properties.{lines}"),
+        flags=call.sending.flags,
     )
     return take_raw_event(writer, raw, call.sending.received_at_us, call.report, told)
 

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from cdp.facts.v1 import facts_pb2
 from core.events.canonical import FALLBACKS, item_kind, item_name, param_kind, param_name
 from core.events.checks import clean_name, decimal_from_text, is_plain_text
-from core.events.columns import Event, EventColumns, Identifier, ParamColumn
+from core.events.columns import Event, EventColumns, Identifier
+from core.events.forms import ANSWERS
+from core.events.schema import Family, Place, Schema
+from core.events.vocabulary import EVENTS
+from core.identity.normalise import normalised
+from core.identity.rules import IdentityRules
+from core.money.at_home import CURRENCY
+from core.money.rates import Rates
 from core.schema import DECIMAL_SCALE, MAX_DECIMAL_UNITS, DecimalUnits, Instant, Kind, Scalar
+from services.ingest.plain_values import LINES, PlainValues
+from services.ingest.writer_columns import Column, column_of, cut, encoded, finished
 from services.runtime.facts import columns_to_proto
+from services.runtime.phone import international
 
 Fields = Mapping[str, facts_pb2.Value]
+#: Parameters that the platform writes: what the sender's clock said of the event, and of its sending.
+ORIGINAL_AT = "_original_at"
+SENT_AT = "_sent_at"
+
+Usable = Callable[[Identifier], bool]
+_CURRENCY = (CURRENCY, Kind.TEXT)
+_RULES = IdentityRules(phone=international)
 _MAX_WHOLE_OF_DECIMAL = MAX_DECIMAL_UNITS // DECIMAL_SCALE
 
 
-class _Column:
-    """Rows and raw values of one (name, kind)."""
-
-    __slots__ = ("kind", "name", "rows", "values")
-
-    def __init__(self, name: str, kind: Kind) -> None:
-        self.name = name
-        self.kind = kind
-        self.rows: list[int] = []
-        self.values: list[int] = []
+@lru_cache(65_536)
+def plainly_usable(identifier: Identifier) -> bool:
+    """Whether it names somebody by the rules that hold where a workspace has set none."""
+    return normalised(identifier, _RULES) is not None
 
 
 #: How to add to a column: its rows, its values.
@@ -47,9 +59,12 @@ class _Puts:
 
 
 class BatchWriter:
-    """One entry of ingest's log in the making. `events` and `items` count what was taken so far."""
+    """One entry of ingest's log in the making. `schema` is what its items are checked against; None: against the
+    vocabulary alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, schema: Schema | None = None) -> None:
+        self.schema = schema
+        self._plain: PlainValues | None = None
         self._ids: list[str] = []
         self._types: list[int] = []
         self._occurred: list[int] = []
@@ -59,23 +74,36 @@ class BatchWriter:
         self._item_offsets: list[int] = [0]
         self._lines = 0
         self._codes: dict[str, int] = {}
-        self._params: dict[tuple[str, Kind], _Column] = {}
-        self._line_params: dict[tuple[str, Kind], _Column] = {}
+        self._params: dict[tuple[str, Kind], Column] = {}
+        self._line_params: dict[tuple[str, Kind], Column] = {}
         self._puts: dict[str, _Puts] = {}
         self._line_puts = _Puts()
         self._facts: list[facts_pb2.AcceptedFact] = []
+        self._uses: dict[str, int] = {}
         self.size_bytes = 0
+        #: Which identifiers name somebody in the workspace.
+        self.usable: Usable = plainly_usable
+        #: Rates of money; None: money is taken as it is told.
+        self.rates: Rates | None = None
 
     def __len__(self) -> int:
         """Events and other facts taken."""
         return len(self._ids) + len(self._facts)
+
+    def use(self, schema: Schema | None) -> None:
+        """Check what comes from now on against `schema`."""
+        if schema is not self.schema:
+            self.schema = schema
+            self._puts.clear()
+            self._line_puts = _Puts()
+            self._plain = None
 
     def add(self, event: Event) -> None:
         """Take a checked event as the next row."""
         row = len(self._ids)
         for name, value in event.params.items():
             if isinstance(value, tuple):
-                column = _column(self._params, name, Kind.TEXT_LIST)
+                column = column_of(self._params, name, Kind.TEXT_LIST)
                 column.rows += [row] * len(value)
                 column.values += [self._code(text) for text in value]
             else:
@@ -110,6 +138,8 @@ class BatchWriter:
         row, first_line = len(self._ids), self._lines
         puts = self._puts.get(type_)
         if puts is None:
+            if not self._in_force(type_):
+                return False
             puts = self._puts[type_] = _Puts()
         good = self._fields(params, row, puts, type_)
         if good:
@@ -128,13 +158,71 @@ class BatchWriter:
                     good = False
                     break
                 self._lines += 1
-        if not good:
-            _cut(self._params, row)
-            _cut(self._line_params, first_line)
+        if not (good and self._at_home(row, first_line)):
+            cut(self._params, row)
+            cut(self._line_params, first_line)
             self._lines = first_line
             return False
         self._end(event_id, type_, occurred_at_us, received_at_us, identifiers, flags)
         return True
+
+    def add_plainly(
+        self,
+        event_id: str,
+        type_: str,
+        occurred_at_us: int,
+        received_at_us: int,
+        identifiers: tuple[Identifier, ...],
+        flags: int,
+        params: Mapping[str, object],
+        more: Sequence[Mapping[str, object]],
+        lines: Sequence[Mapping[str, object]],
+        original_at_us: int | None,
+        sent_at_us: int | None,
+    ) -> bool:
+        """Take an event as a JSON document has it when all of it is plainly right (see `plain_values`); of names in
+        `more` the earlier object wins. False, and nothing taken, when anything needs a closer look."""
+        if not self._in_force(type_):
+            return False
+        plain = self._plain
+        if plain is None:
+            plain = self._plain = PlainValues(self._params, self._line_params, self._codes, self.schema)
+        row, first_line = len(self._ids), self._lines
+        good = plain.take(params, row, type_) and not (
+            type_ in FALLBACKS
+            and any(
+                name not in params and any(source in params for source in sources)
+                for name, sources in FALLBACKS[type_].items()
+            )
+        )
+        for fields in more:
+            good = good and plain.take(fields, row, type_, earlier_wins=True)
+        if good:
+            for line in lines:
+                good = plain.take(line, self._lines, LINES)
+                if not good:
+                    break
+                self._lines += 1
+        if not (good and self._at_home(row, first_line)):
+            cut(self._params, row)
+            cut(self._line_params, first_line)
+            self._lines = first_line
+            return False
+        if original_at_us is not None:
+            self._put(self._params, ORIGINAL_AT, row, Instant(original_at_us))
+            if sent_at_us is not None:
+                self._put(self._params, SENT_AT, row, Instant(sent_at_us))
+        self._end(event_id, type_, occurred_at_us, received_at_us, identifiers, flags)
+        return True
+
+    def count(self, key_id: str, items: int = 1) -> None:
+        """`items` of those taken came by this key; empty: by a service of the platform."""
+        self._uses[key_id] = self._uses.get(key_id, 0) + items
+
+    @property
+    def uses(self) -> Mapping[str, int]:
+        """Items by key."""
+        return self._uses
 
     def restamp(self, received_at_us: int) -> None:
         """All items were received at this instant: that of an entry that was long in the making."""
@@ -158,7 +246,9 @@ class BatchWriter:
 
     def payload(self) -> bytes:
         """The entry: a serialised cdp.facts.v1.AcceptedBatch."""
-        return facts_pb2.AcceptedBatch(events=columns_to_proto(self.columns()), facts=self._facts).SerializeToString()
+        uses = [facts_pb2.KeyUse(key_id=key_id, items=items) for key_id, items in self._uses.items()]
+        batch = facts_pb2.AcceptedBatch(events=columns_to_proto(self.columns()), facts=self._facts, uses=uses)
+        return batch.SerializeToString()
 
     def columns(self) -> EventColumns:
         """The events so far."""
@@ -168,9 +258,9 @@ class BatchWriter:
             occurred_at_us=np.array(self._occurred, np.int64),
             received_at_us=np.array(self._received, np.int64),
             flags=np.array(self._flags, np.uint8),
-            params=_finished(self._params),
+            params=finished(self._params),
             item_offsets=np.array(self._item_offsets, np.uint32),
-            item_params=_finished(self._line_params),
+            item_params=finished(self._line_params),
             strings=tuple(self._codes),
             identifiers=tuple(self._identifiers),
         )
@@ -189,9 +279,9 @@ class BatchWriter:
     def _code(self, text: str) -> int:
         return self._codes.setdefault(text, len(self._codes))
 
-    def _put(self, into: dict[tuple[str, Kind], _Column], name: str, row: int, value: Scalar) -> None:
+    def _put(self, into: dict[tuple[str, Kind], Column], name: str, row: int, value: Scalar) -> None:
         kind, raw = encoded(value, self._code)
-        column = _column(into, name, kind)
+        column = column_of(into, name, kind)
         column.rows.append(row)
         column.values.append(raw)
 
@@ -242,6 +332,29 @@ class BatchWriter:
             put[1](raw)
         return True
 
+    def _at_home(self, row: int, first_line: int) -> bool:
+        """Whether the event at `row` (its lines begin at `first_line`) names no currency but the workspace's."""
+        if self.rates is None:
+            return True
+        home = self._codes.get(self.rates.home)
+        for columns, first in ((self._params, row), (self._line_params, first_line)):
+            column = columns.get(_CURRENCY)
+            place = 0 if column is None else len(column.rows)
+            while column is not None and place and column.rows[place - 1] >= first:
+                place -= 1
+                if column.values[place] != home:
+                    return False
+        return True
+
+    def _in_force(self, type_: str) -> bool:
+        """Whether events of this type are taken under this very name, and say nothing that must be read."""
+        if type_ in ANSWERS:
+            return False
+        if self.schema is None or type_ in EVENTS:
+            return True
+        found = self.schema.find(Place(Family.EVENT, "", type_))
+        return found is not None and found.key == type_ and not found.retired
+
     def _open(
         self, puts: dict[str, _Put], name: str, type_: str | None, kind: Kind, *, wanted_only: bool = False
     ) -> _Put | None:
@@ -251,49 +364,14 @@ class BatchWriter:
         if canonical != name or clean_name(name) != name:
             return None
         wanted = item_kind(name) if type_ is None else param_kind(type_, name)
+        if wanted is None and self.schema is not None:
+            place = Place(Family.ITEM, "", name) if type_ is None else Place(Family.PARAMETER, type_, name)
+            found = self.schema.find(place)
+            if found is None or found.retired or found.key != name:
+                return None
+            wanted = found.kind
         if wanted is not kind and (wanted_only or wanted is not None):
             return None
-        column = _column(self._params if type_ is not None else self._line_params, name, kind)
+        column = column_of(self._params if type_ is not None else self._line_params, name, kind)
         put = puts[name] = (column.rows.append, column.values.append)
         return put
-
-
-def encoded(value: Scalar, code: Callable[[str], int]) -> tuple[Kind, int]:
-    """The kind and the column integer of a scalar; `code` gives the index of a text."""
-    if isinstance(value, str):
-        return Kind.TEXT, code(value)
-    if isinstance(value, bool):
-        return Kind.BOOLEAN, int(value)
-    if isinstance(value, int):
-        return Kind.INTEGER, value
-    if isinstance(value, DecimalUnits):
-        return Kind.DECIMAL, value.units
-    if isinstance(value, Instant):
-        return Kind.INSTANT, value.us
-    return Kind.DATE, value.toordinal() - _EPOCH_ORDINAL
-
-
-_EPOCH_ORDINAL = 719_163  # date(1970, 1, 1).toordinal()
-
-
-def _column(into: dict[tuple[str, Kind], _Column], name: str, kind: Kind) -> _Column:
-    column = into.get((name, kind))
-    if column is None:
-        column = into[(name, kind)] = _Column(name, kind)
-    return column
-
-
-def _cut(columns: dict[tuple[str, Kind], _Column], row: int) -> None:
-    """Take back the values of `row` and later ones."""
-    for column in columns.values():
-        while column.rows and column.rows[-1] >= row:
-            column.rows.pop()
-            column.values.pop()
-
-
-def _finished(columns: dict[tuple[str, Kind], _Column]) -> tuple[ParamColumn, ...]:
-    return tuple(
-        ParamColumn(c.name, c.kind, np.array(c.rows, np.uint32), np.array(c.values, np.int64))
-        for c in columns.values()
-        if c.rows
-    )

@@ -15,9 +15,12 @@ from rich.table import Table
 
 from tests.bench.calls import measure_calls, serve_echo
 from tests.bench.core_figure import CorePlan, measure_core
+from tests.bench.doors import measure_doors
+from tests.bench.feed import measure_feed
 from tests.bench.journey import measure_journey
 from tests.bench.latency import measure_latency
 from tests.bench.machine import machine
+from tests.bench.unification import measure_unification
 from tests.bench.workload import Workload
 
 RESULT = Path("build/bench.json")
@@ -26,6 +29,12 @@ RESULT = Path("build/bench.json")
 FIGURES: dict[str, tuple[str, Callable[[Path], Awaitable[dict[str, object]]]]] = {
     "journey": ("Complete Journey through the public API; goal: queryable in less than 60 s", measure_journey),
     "latency": ("acknowledged event and window end to Watch; goal: p99 below 1,000 ms", measure_latency),
+    "feed": ("a product feed of 1 M items, durable; goal: 60 s, 300 MB", measure_feed),
+    "doors": ("batches of 100 through both doors, durable; goals: HTTP 15,000, gRPC 25,000 events/s", measure_doors),
+    "unification": (
+        "entries of ingest's log to people, durable; goals: 15,000 events/s, 4,000 identify/s",
+        measure_unification,
+    ),
     "calls": ("Count of a saved segment against an empty grpc.aio echo; goal: 0.6", measure_calls),
 }
 CORE = "core"

@@ -13,7 +13,8 @@ is set for texts, `number` for all others, as in core.events.columns.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,8 @@ from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
 _DRAFT = ".draft"
+#: Entries are unpacked a slice of so many bytes at a time: a range of small facts takes 20 times its size in memory.
+SLICE_BYTES = 1 << 20
 _EX_IOERR = 74
 
 
@@ -76,33 +79,72 @@ def remove_leftovers(folder: Path, position: int) -> int:
 
 
 def _write_range(folder: Path, entries: Sequence[Entry]) -> ArchivedRange:
-    batches = [(one, facts_pb2.AcceptedBatch.FromString(one.payload)) for one in entries]
-    events, facts = events_table(batches), facts_table(batches)
-    written = ArchivedRange(
-        _day(entries[0]), entries[0].position, entries[-1].position, events.num_rows, facts.num_rows
-    )
+    written = ArchivedRange(_day(entries[0]), entries[0].position, entries[-1].position, 0, 0)
     (folder / written.day).mkdir(parents=True, exist_ok=True)
-    _write_durably(events, folder / f"{written.name}.parquet")
-    if facts.num_rows:
-        _write_durably(facts, folder / f"{written.name}.facts.parquet")
+    uses: list[tuple[str, str, int]] = []
+    n_events = n_facts = 0
+    with ExitStack() as stack:
+        events_file = stack.enter_context(_DurableTable(folder / f"{written.name}.parquet"))
+        facts_file = stack.enter_context(_DurableTable(folder / f"{written.name}.facts.parquet"))
+        for some in _slices(entries):
+            batches = [(one, facts_pb2.AcceptedBatch.FromString(one.payload)) for one in some]
+            events, facts = events_table(batches), facts_table(batches)
+            n_events, n_facts = n_events + events.num_rows, n_facts + facts.num_rows
+            events_file.add(events)
+            if facts.num_rows:
+                facts_file.add(facts)
+            uses += [
+                (day_of(entry.recorded_at_us), use.key_id, use.items) for entry, batch in batches for use in batch.uses
+            ]
     _sync_folder(folder / written.day)
     _sync_folder(folder)
-    uses = added_up(
-        (day_of(entry.recorded_at_us), use.key_id, use.items) for entry, batch in batches for use in batch.uses
-    )
-    return replace(written, uses=uses)
+    return replace(written, events=n_events, facts=n_facts, uses=added_up(uses))
+
+
+def _slices(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Neighbouring entries of about SLICE_BYTES together: what of a range is unpacked at one time."""
+    some: list[Entry] = []
+    size = 0
+    for entry in entries:
+        some.append(entry)
+        size += len(entry.payload)
+        if size >= SLICE_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _day(entry: Entry) -> str:
     return datetime.fromtimestamp(entry.recorded_at_us // DAY_US * 86_400, UTC).strftime("%Y-%m-%d")
 
 
-def _write_durably(table: pa.Table, path: Path) -> None:
-    draft = path.with_name(path.name + _DRAFT)
-    pq.write_table(table, draft, compression="zstd", write_statistics=True)
-    with draft.open("rb") as file:
-        _sync(file.fileno(), draft)
-    draft.replace(path)
+class _DurableTable:
+    """A Parquet file in the making, a group of rows for each table added; it gets its name once it is on the disk.
+    Nothing added, no file. An exception leaves a draft, which the next owner removes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._draft = path.with_name(path.name + _DRAFT)
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> _DurableTable:
+        return self
+
+    def add(self, table: pa.Table) -> None:
+        """Write a group of rows."""
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._draft, table.schema, compression="zstd", write_statistics=True)
+        self._writer.write_table(table)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        if kind is None:
+            with self._draft.open("rb") as file:
+                _sync(file.fileno(), self._draft)
+            self._draft.replace(self._path)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,6 +17,7 @@ from cdp.channel.v1 import channel_pb2
 from cdp.workspace.v1 import workspace_pb2
 from services.demo.cart import CartPlay
 from services.demo.cart_definitions import TimeScale
+from services.demo.catalogue import show_feed
 from services.demo.client import CALL_S, Client, DemoError, again
 from services.demo.held import Held, held
 from services.demo.journey import END_US, ZONE, Journey, read
@@ -24,6 +25,7 @@ from services.demo.load import load
 from services.demo.mailbox import HookReceiver, Mailbox
 from services.demo.screen import INVENTED, Screen, number
 from services.demo.segments import SEGMENTS, show_parametric, show_segments
+from services.demo.shop import DemoShop, show_visits
 from services.demo.shopper import Thing, things_of
 from services.demo.timeline import show_contact, storied
 
@@ -65,9 +67,12 @@ async def run_demo(options: Options, screen: Screen) -> None:
             screen.heading(f"An abandoned cart, on a time scale: 1 hour = {options.hour_s:g} s")
             play = CartPlay(client, options.http_url, options.secret, screen, mailbox, hooks)
             await play.play(things, scale)
-        _say_where(options, screen)
+        shop = await DemoShop.start(client, options.http_url) if options.stay else None
+        if shop is not None:
+            stack.push_async_callback(shop.close)
+        _say_where(options, screen, shop)
         if options.stay:
-            await _show_what_arrives(mailbox, hooks, screen)
+            await _show_what_arrives(client, mailbox, hooks, screen)
 
 
 async def _prepare_workspace(client: Client, screen: Screen) -> None:
@@ -104,6 +109,8 @@ async def _show_data(client: Client, screen: Screen, share: float) -> tuple[Thin
     await show_parametric(client, screen, departments)
     screen.heading("One contact")
     await show_contact(client, screen, storied(journey))
+    screen.heading("The product feed, from a file")
+    await show_feed(client, journey, screen)
     things = things_of(journey)
     del journey
     gc.collect()
@@ -170,8 +177,10 @@ def _disagrees(found: Held, journey: Journey) -> DemoError:
     )
 
 
-def _say_where(options: Options, screen: Screen) -> None:
+def _say_where(options: Options, screen: Screen, shop: DemoShop | None) -> None:
     screen.heading("It keeps serving")
+    if shop is not None:
+        screen.plain(f"demo shop {shop.url}   (open it: what you do there appears here)")
     screen.plain(f"gRPC      {options.address}   (reflection is on)")
     screen.plain(f"HTTP      {options.http_url}   (/v1/track, /v1/identify, /v1/batch, /metrics)")
     screen.plain(f"API key   {options.secret}")
@@ -188,8 +197,8 @@ def _buf() -> str:
     return str(program.relative_to(here)) if program.is_relative_to(here) else "buf"
 
 
-async def _show_what_arrives(mailbox: Mailbox, hooks: HookReceiver, screen: Screen) -> None:
-    """One line for every mail and webhook, for ever."""
+async def _show_what_arrives(client: Client, mailbox: Mailbox, hooks: HookReceiver, screen: Screen) -> None:
+    """One line for every mail and webhook, and every event of the shop's pages, for ever."""
 
     async def mails() -> None:
         while True:
@@ -204,3 +213,4 @@ async def _show_what_arrives(mailbox: Mailbox, hooks: HookReceiver, screen: Scre
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(mails())
         tasks.create_task(calls())
+        tasks.create_task(show_visits(client, screen))

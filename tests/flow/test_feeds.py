@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 import httpx2
 import pytest
+from google.longrunning import operations_pb2, operations_pb2_grpc
 
 from cdp.catalog.v1 import catalog_pb2 as pb
 from cdp.catalog.v1 import catalog_pb2_grpc
@@ -397,3 +398,26 @@ async def test_products_are_listed_by_pages(tmp_path: Path) -> None:
         with pytest.raises(grpc.aio.AioRpcError, match="page token"):
             bad = pb.ListProductsRequest(page_token="!!")
             await house.catalog.ListProducts(bad, metadata=house.platform.metadata)
+
+
+async def test_a_run_is_an_operation(tmp_path: Path) -> None:
+    async with feed_house(tmp_path) as house, house.platform.channel(Role.INGEST) as channel:
+        await house.save()
+        begun = await house.begin(await house.upload(feed_of([item("a"), item("b")])))
+        operations = operations_pb2_grpc.OperationsStub(channel)
+        wait = operations_pb2.WaitOperationRequest(name=begun.name)
+        ended = await operations.WaitOperation(wait, metadata=house.platform.metadata, timeout=60)
+        run = pb.FeedRun()
+        assert ended.done
+        assert ended.response.Unpack(run)
+        assert (run.state, run.items_accepted) == (pb.FEED_RUN_STATE_DONE, 2)
+        get = operations_pb2.GetOperationRequest(name=begun.name)
+        assert await operations.GetOperation(get, metadata=house.platform.metadata) == ended
+        listed = await operations.ListOperations(
+            operations_pb2.ListOperationsRequest(name="operations/feeds/shop"), metadata=house.platform.metadata
+        )
+        assert [one.name for one in listed.operations] == [begun.name]
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            missing = operations_pb2.GetOperationRequest(name="operations/feeds/shop/runs/9")
+            await operations.GetOperation(missing, metadata=house.platform.metadata)
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND

@@ -32,10 +32,12 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """What the decision needs of a profile: where it is reached on the channel, and its consent for it."""
+    """What the decision needs of a profile: where it is reached on the channel, and its consent for it. `category` is
+    what was said of the message's own subscription category; None: nothing, or the message has none."""
 
     address: str | None
     consent: Consent | None
+    category: Consent | None = None
 
 
 class SuppressionCause(StrEnum):
@@ -43,6 +45,7 @@ class SuppressionCause(StrEnum):
 
     UNSUBSCRIBED = "unsubscribed"
     BOUNCED = "bounced"
+    COMPLAINED = "complained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,12 @@ def decide(
     """Deliver to the recipient's address, or the first reason not to, in this order:
 
     CHANNEL_KILLED, CONTACT_GONE (no recipient), NO_ADDRESS, SUPPRESSED (by the profile, any kind), BOUNCED (any
-    kind), UNSUBSCRIBED and NO_CONSENT (marketing only), RECIPIENT_NOT_ALLOWED. `suppressions` are those recorded
-    here for the contact or the address on this channel. A consent granted later than an unsubscribe lifts it; nothing
-    but a new address lifts a hard bounce.
+    kind), CATEGORY_REFUSED, UNSUBSCRIBED and NO_CONSENT (marketing only), RECIPIENT_NOT_ALLOWED. `suppressions` are
+    those recorded here for the contact, the address or the category on this channel. A consent granted later than an
+    unsubscribe lifts it; nothing but a new address lifts a hard bounce.
+
+    A refused category holds back its own messages alone; a channel that is refused holds back all of them. A category
+    that was granted needs no consent for the channel as a whole, unless something else was said of the channel.
     """
     if ALL_CHANNELS in brakes.killed_channels or channel in brakes.killed_channels:
         return Refuse("CHANNEL_KILLED")
@@ -103,7 +109,9 @@ def decide(
     if bounced or (consent is not None and consent.state == "bounced"):
         return Refuse("BOUNCED")
     if not kind.transactional:
-        granted_at_us = consent.occurred_at_us if consent is not None and consent.state == "granted" else None
+        if recipient.category is not None and recipient.category.state != "granted":
+            return Refuse("CATEGORY_REFUSED")
+        granted_at_us = _granted_at_us(consent, recipient.category)
         for suppression in suppressions:
             if granted_at_us is None or granted_at_us <= suppression.at_us:
                 return Refuse("UNSUBSCRIBED")
@@ -112,6 +120,13 @@ def decide(
     if not brakes.live and not is_allowed(recipient.address, brakes.allowed_recipients):
         return Refuse("RECIPIENT_NOT_ALLOWED")
     return Deliver(recipient.address)
+
+
+def _granted_at_us(channel: Consent | None, category: Consent | None) -> int | None:
+    """Since when the message is agreed to; None: it is not. `category` is granted, if anything was said of it."""
+    if channel is not None and channel.state != "granted":
+        return None
+    return max((one.occurred_at_us for one in (channel, category) if one is not None), default=None)
 
 
 def is_allowed(address: str, allowed_recipients: Sequence[str]) -> bool:

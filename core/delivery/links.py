@@ -18,6 +18,7 @@ from core.errors import CdpError, not_found
 #: Indices that name no destination.
 OPEN_INDEX = 0xFFFF
 UNSUBSCRIBE_INDEX = 0xFFFE
+PREFERENCES_INDEX = 0xFFFD
 
 _MAC_BYTES = 16
 _LONGEST_TOKEN = 1_000
@@ -25,7 +26,8 @@ _LONGEST_TOKEN = 1_000
 
 @dataclass(frozen=True, slots=True)
 class LinkClaims:
-    """What a genuine token says. `url_index` is OPEN_INDEX, UNSUBSCRIBE_INDEX or the link's place in the message."""
+    """What a genuine token says. `url_index` is OPEN_INDEX, UNSUBSCRIBE_INDEX, PREFERENCES_INDEX or the link's place in
+    the message."""
 
     message_id: str
     contact: int

@@ -12,10 +12,18 @@ import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 
-from core.events.vocabulary import ATTRIBUTES, COMMON_PARAMS, EVENTS, ITEM_PARAMS
+from core.events.vocabulary import (
+    ATTRIBUTES,
+    COMMON_PARAMS,
+    EVENTS,
+    ITEM_PARAMS,
+    ORDER_PARAMS,
+    PRODUCT_FIELDS,
+    PRODUCT_PARAM,
+)
 from core.schema import Kind
 
-#: Event names of sources (Segment's e-commerce, mobile and page specifications) -> canonical.
+#: Event names of sources (Segment's e-commerce, mobile and page specifications, eSputnik's web events) -> canonical.
 EVENT_NAMES: Mapping[str, str] = {
     "page": "page_viewed",
     "screen": "screen_viewed",
@@ -32,11 +40,34 @@ EVENT_NAMES: Mapping[str, str] = {
     "product_reviewed": "review_written",
     "order_placed": "order_created",
     "order_canceled": "order_cancelled",
+    "order_returned": "order_refunded",
+    "order_partially_refunded": "order_refunded",
+    "order_partially_returned": "order_refunded",
+    "form_submit": "form_submitted",
     "coupon_applied": "coupon_redeemed",
+    "page_view": "page_viewed",
+    "pageview": "page_viewed",
+    "main_page": "page_viewed",
+    "not_found": "page_not_found",
+    "product_page": "product_viewed",
+    "category_page": "product_list_viewed",
+    "product_impression": "products_shown",
+    "product_impressions": "products_shown",
+    "search_request": "products_searched",
+    "add_to_wishlist": "wishlist_added",
+    "status_cart": "cart_updated",
+    "status_cart_page": "cart_viewed",
+    "purchased_items": "order_completed",
 }
 
-_ORDER = {"coupon": "promo_code", "affiliation": "store", "shipping_cost": "shipping"}
-_PRODUCT = {"image": "image_url", "id": "product_id"}
+_ORDER = {
+    **{"coupon": "promo_code", "affiliation": "store", "shipping_cost": "shipping"},
+    **{"order_number": "order_id", "guid": "cart_id", "return_id": "refund_id"},
+}
+_PRODUCT = {
+    **{"image": "image_url", "id": "product_id", "product_key": "product_id"},
+    **{"is_in_stock": "in_stock", "isin_stock": "in_stock", "unit_price": "price", "price_currency_code": "currency"},
+}
 _CART = {**_ORDER, **_PRODUCT}
 _ORDER_EVENTS = tuple(name for name in EVENTS if name.startswith("order_"))
 _CART_EVENTS = tuple(name for name in EVENTS if "cart" in name or name == "checkout_started")
@@ -50,6 +81,8 @@ PARAM_NAMES: Mapping[str, Mapping[str, str]] = {
     "page_viewed": {"category": "section"},
     "coupon_redeemed": {"coupon_id": "coupon", "coupon_name": "coupon"},
     "review_written": {"review_rating": "rating"},
+    "product_list_viewed": {"category_key": "category"},
+    "products_searched": {"search": "query", "is_found": "found"},
 }
 
 #: Canonical event -> parameter -> source names that fill it when the event has none of its own; they stay as well.
@@ -74,6 +107,10 @@ ATTRIBUTE_NAMES: Mapping[str, str] = {
     "address.country": "country",
     "locale": "language",
     "timezone": "time_zone",
+    "user_email": "email",
+    "user_phone": "phone",
+    "user_name": "name",
+    "user_city": "city",
 }
 
 #: Paths in the context of a call -> common parameters. What stands in no row is not kept.
@@ -90,6 +127,29 @@ CONTEXT_PARAMS: Mapping[str, str] = {
     "os.name": "os",
     "locale": "language",
 }
+
+#: What browser SDKs write for a visitor who came from nowhere; it is no referrer.
+NO_REFERRER = "$direct"
+
+#: Properties that PostHog's SDKs add by themselves -> common parameters. Others that begin with "$" are not kept.
+POSTHOG_PARAMS: Mapping[str, str] = {
+    "$current_url": "url",
+    "$pathname": "path",
+    "$referrer": "referrer",
+    "$title": "title",
+    "$screen_name": "name",
+    "$browser": "browser",
+    "$os": "os",
+    "$device_type": "device",
+    "$browser_language": "language",
+    "$groups": "groups",
+}
+
+#: Of these, what a program on a server says is about itself, and nothing about the person.
+OF_THE_DEVICE = frozenset({"$browser", "$os", "$device_type", "$browser_language"})
+
+#: Person properties with "$" that PostHog's integrations set -> attributes. Others that begin with "$" are not kept.
+POSTHOG_ATTRIBUTES: Mapping[str, str] = {"$email": "email", "$phone": "phone", "$name": "name"}
 
 #: Paths of a Segment-style call -> kinds of identifiers.
 IDENTIFIER_PATHS: Mapping[str, str] = {
@@ -142,6 +202,8 @@ def attribute_name(name: str) -> str:
 def param_kind(type_: str, name: str) -> Kind | None:
     """The kind that the vocabulary gives to a parameter; None: whatever is sent."""
     own = EVENTS.get(type_)
+    if own is None and type_.startswith("order_"):
+        own = ORDER_PARAMS  # any other status of an order
     kind = own.get(name) if own is not None else None
     return kind if kind is not None else COMMON_PARAMS.get(name)
 
@@ -153,12 +215,9 @@ def item_kind(name: str) -> Kind | None:
 
 def product_kind(name: str) -> Kind | None:
     """The kind of a field of a catalogue product; None: whatever is sent."""
-    return _PRODUCT_KINDS.get(name)
+    return PRODUCT_FIELDS.get(name) or (Kind.TEXT if name.startswith(PRODUCT_PARAM) else None)
 
 
 def attribute_kind(name: str) -> Kind | None:
     """The kind of an attribute; None: whatever is sent."""
     return ATTRIBUTES.get(name)
-
-
-_PRODUCT_KINDS: Mapping[str, Kind] = {**ITEM_PARAMS, "stock": Kind.INTEGER, "sale_price": Kind.DECIMAL}

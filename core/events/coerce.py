@@ -65,7 +65,8 @@ def scalar(value: object, wanted: Kind | None) -> Scalar | Bad | None:
     if isinstance(value, DecimalUnits):
         return _from_units(clean_units(value.units), wanted)
     if isinstance(value, Instant):
-        return clean_instant(value.us) if wanted in (None, Kind.INSTANT) else wrong(wanted)
+        instant = clean_instant(value.us)
+        return instant if isinstance(instant, Bad) or wanted in (None, Kind.INSTANT) else wrong(wanted)
     if isinstance(value, date):
         return value if wanted in (None, Kind.DATE) else wrong(wanted)
     return wrong(wanted)

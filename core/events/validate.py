@@ -7,13 +7,17 @@ list within a line, a value that names nobody) is left out and told in `notes`; 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
-from core.errors import Violation
-from core.events.canonical import FALLBACKS, event_type, item_kind, item_name, param_kind, param_name
+from core.events.canonical import FALLBACKS, event_type, item_name, param_kind, param_name
 from core.events.checks import BAD_NAME, BAD_TIME, WRONG_TYPE, Bad, clean_instant, clean_name, instant_from_text
 from core.events.coerce import flatten, scalar, texts, wrong
 from core.events.columns import Event, Identifier
+from core.events.report import Refusal as Refusal
+from core.events.report import Report as Report
+from core.events.schema import Family
+from core.events.schema_check import SchemaCheck
 from core.schema import Instant, Kind, Scalar
 
 BAD_MESSAGE_ID = "BAD_MESSAGE_ID"
@@ -26,51 +30,12 @@ MAX_PROPERTIES = 1_000
 MAX_ITEMS = 1_000
 MAX_ITEM_FIELDS = 100
 MAX_MESSAGE_ID_CHARACTERS = 256
-_MAX_VIOLATIONS = 20
 
 #: Ids of orders begin so; no caller may choose such an id.
 ORDER_ID_PREFIX = "order:"
 
 #: Whether an identifier names somebody; core.identity knows.
 Usable = Callable[[Identifier], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why an item was not accepted: the reason of the first violation, and all of them (at most 20)."""
-
-    reason: str
-    violations: tuple[Violation, ...]
-
-    @property
-    def description(self) -> str:
-        """The first violation as a sentence."""
-        first = self.violations[0]
-        return f"{first.path}: {first.description}" if first.path else first.description
-
-
-@dataclass(slots=True)
-class Report:
-    """Collects what is wrong (`problems`) and what was left out (`notes`) in one item."""
-
-    problems: list[tuple[str, Violation]] = field(default_factory=list)
-    notes: list[Violation] = field(default_factory=list)
-
-    def bad(self, path: str, bad: Bad) -> None:
-        """`path` is wrong: the item will be refused."""
-        if len(self.problems) < _MAX_VIOLATIONS:
-            self.problems.append((bad.reason, Violation(path, bad.description)))
-
-    def note(self, path: str, description: str) -> None:
-        """`path` was left out; the item may be accepted."""
-        if len(self.notes) < _MAX_VIOLATIONS:
-            self.notes.append(Violation(path, description))
-
-    def refusal(self) -> Refusal | None:
-        """None when nothing was wrong."""
-        if not self.problems:
-            return None
-        return Refusal(self.problems[0][0], tuple(violation for _, violation in self.problems))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +56,18 @@ class RawEvent:
     flags: int = 0
 
 
-def check_event(raw: RawEvent, new_id: str, received_at_us: int, usable: Usable, report: Report) -> Event | None:
+def check_event(
+    raw: RawEvent, new_id: str, received_at_us: int, usable: Usable, report: Report, names: SchemaCheck | None = None
+) -> Event | None:
     """`raw` under its canonical names; `new_id` is taken where the caller gave no id, `received_at_us` where it gave
-    no time. None when `report` has problems."""
-    type_ = check_type(raw.type, raw.type_path, report)
+    no time. None when `report` has problems. Names that `names` wants learned stand in the event as they came."""
+    names = names or SchemaCheck(None, report)
+    type_ = names.event(check_type(raw.type, raw.type_path, report), raw.type_path)
     message_id = check_message_id(raw.message_id, raw.message_id_path, new_id, report)
     occurred_at_us = check_occurred(raw.occurred, raw.occurred_path, received_at_us, report)
     identifiers = check_identifiers(raw.identifiers, usable, report)
-    params = check_params(type_, raw.params, report)
-    items = check_items(raw.items, raw.items_path, report)
+    params = check_params(type_, raw.params, report, names)
+    items = check_items(raw.items, raw.items_path, report, names)
     if report.problems:
         return None
     return Event(message_id, type_, occurred_at_us, received_at_us, identifiers, params, items, raw.flags)
@@ -179,7 +147,7 @@ def check_identifiers(
 
 
 def check_params(
-    type_: str, given: Sequence[tuple[Mapping[str, object], str]], report: Report
+    type_: str, given: Sequence[tuple[Mapping[str, object], str]], report: Report, names: SchemaCheck
 ) -> dict[str, Scalar | tuple[str, ...]]:
     """Parameters under their canonical names. Of one name the earlier object wins; within an object the one that was
     written canonically, else the first."""
@@ -193,11 +161,12 @@ def check_params(
                 report.bad(prefix, Bad(TOO_MANY_PROPERTIES, f"an event has at most {MAX_PROPERTIES} properties"))
                 return found
             canonical = _checked_name(name, path, lambda raw: param_name(type_, raw), report)
-            if canonical is None or value is None or canonical in earlier:
+            if canonical is None or value is None:
                 continue
-            if canonical in found and canonical != name:
+            canonical = names.key(Family.PARAMETER, type_, canonical, path)
+            if canonical is None or canonical in earlier or (canonical in found and canonical != name):
                 continue
-            kept = _param(value, param_kind(type_, canonical), path, report)
+            kept = _param(value, type_, canonical, path, report, names)
             if kept is not None:
                 found[canonical] = kept
     for name, sources in FALLBACKS.get(type_, {}).items():
@@ -209,7 +178,7 @@ def check_params(
     return found
 
 
-def check_items(value: object, path: str, report: Report) -> tuple[dict[str, Scalar], ...]:
+def check_items(value: object, path: str, report: Report, names: SchemaCheck) -> tuple[dict[str, Scalar], ...]:
     """Lines of an order, a cart or a list."""
     if value is None:
         return ()
@@ -219,10 +188,10 @@ def check_items(value: object, path: str, report: Report) -> tuple[dict[str, Sca
     if len(value) > MAX_ITEMS:
         report.bad(path, Bad(TOO_MANY_ITEMS, f"at most {MAX_ITEMS} lines, here are {len(value)}"))
         return ()
-    return tuple(_item(one, f"{path}[{i}]", report) for i, one in enumerate(value))
+    return tuple(_item(one, f"{path}[{i}]", report, names) for i, one in enumerate(value))
 
 
-def _item(value: object, path: str, report: Report) -> dict[str, Scalar]:
+def _item(value: object, path: str, report: Report, names: SchemaCheck) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {}
     if not isinstance(value, Mapping):
         report.bad(path, value if isinstance(value, Bad) else Bad(WRONG_TYPE, "must be an object"))
@@ -231,13 +200,14 @@ def _item(value: object, path: str, report: Report) -> dict[str, Scalar]:
         if count >= MAX_ITEM_FIELDS:
             report.bad(path, Bad(TOO_MANY_PROPERTIES, f"a line has at most {MAX_ITEM_FIELDS} fields"))
             return found
-        canonical = _checked_name(name, here, item_name, report)
+        clean = _checked_name(name, here, item_name, report)
+        canonical = None if clean is None else names.key(Family.ITEM, "", clean, here)
         if canonical is None or (canonical in found and canonical != name):
             continue
         if isinstance(leaf, list | tuple):
             report.note(here, "left out: a field of a line is a single value")
             continue
-        kept = scalar(leaf, item_kind(canonical))
+        kept: Scalar | Bad | None = names.fitted(Family.ITEM, "", canonical, here, partial(scalar, leaf))
         if isinstance(kept, Bad):
             report.bad(here, kept)
         elif kept is not None:
@@ -254,16 +224,23 @@ def _checked_name(name: str, path: str, canonical: Callable[[str], str], report:
     return found
 
 
-def _param(value: object, wanted: Kind | None, path: str, report: Report) -> Scalar | tuple[str, ...] | None:
-    kept: Scalar | tuple[str, ...] | Bad | None
-    if not isinstance(value, list | tuple):
-        kept = scalar(value, wanted)
-    elif any(isinstance(one, Mapping | list | tuple) for one in value):
+def _param(
+    value: object, type_: str, name: str, path: str, report: Report, names: SchemaCheck
+) -> Scalar | tuple[str, ...] | None:
+    if isinstance(value, list | tuple) and any(isinstance(one, Mapping | list | tuple) for one in value):
         report.note(path, "left out: a list of objects can stand in `products` only")
         return None
-    else:
-        kept = texts(value) if wanted in (None, Kind.TEXT_LIST) else wrong(wanted)
+    if isinstance(value, list | tuple) and not value:
+        return None
+    kept: Scalar | tuple[str, ...] | Bad | None
+    kept = names.fitted(Family.PARAMETER, type_, name, path, partial(_single_or_texts, value))
     if isinstance(kept, Bad):
         report.bad(path, kept)
         return None
     return kept or None if isinstance(kept, tuple) else kept
+
+
+def _single_or_texts(value: object, wanted: Kind | None) -> Scalar | tuple[str, ...] | Bad | None:
+    if not isinstance(value, list | tuple):
+        return scalar(value, wanted)
+    return texts(value) if wanted in (None, Kind.TEXT_LIST) else wrong(wanted)

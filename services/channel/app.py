@@ -31,7 +31,9 @@ class ChannelService:
         self._runtime = runtime
         self._senders = all_senders(settings)
         self._tracking = Tracking(
-            settings.tracking_key, settings.public_url or f"http://{settings.http_host}:{settings.http_port}"
+            settings.tracking_key,
+            settings.public_url or f"http://{settings.http_host}:{settings.http_port}",
+            settings.link_token_hosts,
         )
         self._ownership: Ownership[ChannelShard] = Ownership(runtime, self.role, self._open)
         self._rpc = ChannelRpc(self._ownership.shard, self._senders, runtime.clock)

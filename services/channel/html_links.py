@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from core.delivery.links import is_destination
 from core.errors import invalid
+from services.channel.list_links import ListMove, encode_move, is_sound
 
 LIMIT_LINKS = 500
 
@@ -22,12 +23,14 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):")
 _INVISIBLE = re.compile(r"[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028\u2029\ufeff]+")
 
 
-def rewrite_links(document: str, click_url: Callable[[int], str], keep: str) -> tuple[str, tuple[str, ...]]:
+def rewrite_links(document: str, click_url: Callable[[int], str], keep: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     """`document` with every http(s) link of <a> and <area> replaced by `click_url(index)`, and the destinations by
-    index; equal destinations share one. Links that start with a non-empty `keep` stay.
+    index; equal destinations share one. Links that start with one of `keep` (empty ones aside) stay. A link with
+    `data-list-to` or `data-list-from` is a move from list to list (services.channel.list_links).
 
     Raises INVALID: UNSAFE_URL for a URL attribute of another scheme than http, https, mailto, tel, sms and cid (or a
-    web address that cannot be redirected to), UNCLOSED_TAG for a tag without an end, TOO_MANY_LINKS over LIMIT_LINKS.
+    web address that cannot be redirected to), BAD_LIST_LINK, UNCLOSED_TAG for a tag without an end, TOO_MANY_LINKS over
+    LIMIT_LINKS.
     """
     indices: dict[str, int] = {}
     parts: list[str] = []
@@ -46,9 +49,10 @@ def rewrite_links(document: str, click_url: Callable[[int], str], keep: str) -> 
             _check(name, url)
             if name != "href" or tag[1].lower() not in _FOLLOWED or not url.lower().startswith(("http:", "https:")):
                 continue
-            if keep and url.startswith(keep):
+            if any(one and url.startswith(one) for one in keep):
                 continue
-            index = indices.setdefault(_destination(url), len(indices))
+            destination = _moving(_destination(url), document[tag.start(2) : tag.end(2)])
+            index = indices.setdefault(destination, len(indices))
             parts += (document[done : attribute.start(2)], f'"{html.escape(click_url(index))}"')
             done = attribute.end(2)
         position = tag.end()
@@ -79,6 +83,18 @@ def _check(name: str, url: str) -> None:
     scheme = _SCHEME.match(_INVISIBLE.sub("", url).lower())
     if scheme is not None and scheme[1] not in _SCHEMES:
         raise invalid("UNSAFE_URL", f"{name}={url[:60]!r}: a link is http, https, mailto, tel, sms or cid")
+
+
+def _moving(url: str, attributes: str) -> str:
+    """The destination of a link with these attributes."""
+    told = {one[1].lower(): html.unescape(one[2].strip("\"'")) for one in _ATTRIBUTE.finditer(attributes)}
+    to, off = told.get("data-list-to", ""), told.get("data-list-from", "")
+    if not to and not off:
+        return url
+    move = ListMove(url, to, off, told.get("data-answer", ""))
+    if not is_sound(move):
+        raise invalid("BAD_LIST_LINK", "lists and answers of a link have at most 200 printable characters")
+    return encode_move(move)
 
 
 def _destination(url: str) -> str:

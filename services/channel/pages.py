@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 from typing import Literal
 
 #: A transparent 1x1 GIF.
@@ -22,12 +23,19 @@ _BODIES: dict[str, tuple[str, str]] = {
         '<button type="submit">Unsubscribe</button></form>',
     ),
     "done": ("You are unsubscribed", "<p>We will send you no more offers on this channel.</p>"),
+    "saved": ("Saved", "<p>We will write to you as you chose.</p>"),
+    "answered": ("Thank you", "<p>Your answer is kept.</p>"),
     "unknown": ("Link unknown", "<p>This link is not, or no longer, known here.</p>"),
     "later": ("One moment", "<p>We could not do this just now. Please try again in a minute.</p>"),
 }
 
 
-def page(name: Literal["ask", "done", "unknown", "later"]) -> str:
+def page(name: Literal["ask", "done", "unknown", "later", "saved", "answered"]) -> str:
     """A whole HTML page."""
     title, body = _BODIES[name]
     return _PAGE.format(title=title, body=body)
+
+
+def framed(title: str, body: str) -> str:
+    """A whole page of this title, which is text, around `body`, which is HTML."""
+    return _PAGE.format(title=html.escape(title), body=body)

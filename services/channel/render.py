@@ -32,11 +32,13 @@ class CompiledTemplate:
 
 @dataclass(frozen=True, slots=True)
 class TrackedLinks:
-    """The public addresses of one message: a click link by index, the open pixel, the unsubscribe page."""
+    """The public addresses of one message: a click link by index, the open pixel, the unsubscribe page, and that of
+    preferences."""
 
     click: Callable[[int], str]
     open_url: str
     unsubscribe_url: str
+    preferences_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,13 @@ def render_email(template: CompiledTemplate, values: Mapping[str, object], links
 
     Raises INVALID: TEMPLATE_FAILED (a limit, a bad filter argument), UNSAFE_URL, UNCLOSED_TAG, TOO_MANY_LINKS.
     """
-    scope = {**values, "unsubscribe_url": links.unsubscribe_url}
+    scope = {**values, "unsubscribe_url": links.unsubscribe_url, "preferences_url": links.preferences_url}
     subject = _render("subject", template.subject, scope)
     document = _render("body_html", template.html, scope)
     text = _render("body_text", template.text, scope) or plain_text(document)
     destinations: tuple[str, ...] = ()
     if document:
-        document, destinations = rewrite_links(document, links.click, links.unsubscribe_url)
+        document, destinations = rewrite_links(document, links.click, (links.unsubscribe_url, links.preferences_url))
         document = add_pixel(document, links.open_url)
     return Content(subject, document, text, destinations)
 

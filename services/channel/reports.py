@@ -5,15 +5,27 @@ Ids are made from the message, so telling twice counts once.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2
 from core.clock import SECOND_US
+from core.delivery.bounces import BounceClass, classify
+from core.events.facts import MarkedEvent
+from services.channel.list_links import ListMove
 from services.channel.record import Record
 
 
 def report_id(item: ingest_pb2.BatchItem) -> str:
     """The message id under which ingest knows the item."""
-    return item.event.message_id if item.WhichOneof("item") == "event" else item.person.message_id
+    match item.WhichOneof("item"):
+        case "event":
+            return item.event.message_id
+        case "mark":
+            return item.mark.message_id
+        case _:
+            return item.person.message_id
 
 
 def sent(record: Record, zone: str, now_us: int) -> ingest_pb2.BatchItem:
@@ -23,11 +35,33 @@ def sent(record: Record, zone: str, now_us: int) -> ingest_pb2.BatchItem:
     return item
 
 
-def bounced(record: Record, now_us: int) -> ingest_pb2.BatchItem:
-    """The provider refused the message for good; `reason` is what it replied."""
+def bounced(record: Record, now_us: int, kind: BounceClass | None = None, reason: str = "") -> ingest_pb2.BatchItem:
+    """The message was refused for good, by the provider (`reason`: what it replied) or by a report that came back.
+    `kind` is read from the reason unless it is known."""
     item = _event(record, f"{record.id}:bounced", "message_bounced", now_us)
-    item.event.params["reason"].text = record.delivery.reply or record.delivery.reason
+    said = reason or record.delivery.reply or record.delivery.reason
+    item.event.params["reason"].text = said
+    item.event.params["bounce"].text = (kind or classify("", said)).value
     return item
+
+
+def complained(record: Record, now_us: int, reason: str) -> ingest_pb2.BatchItem:
+    """The person's provider passed a complaint on."""
+    item = _event(record, f"{record.id}:complained", "message_complained", now_us)
+    item.event.params["reason"].text = reason
+    return item
+
+
+def marked(record: Record, events: Sequence[MarkedEvent], reason: str, now_us: int) -> ingest_pb2.BatchItem:
+    """Hits that were reported as a person's turned out to be a machine's."""
+    mark = ingest_pb2.Mark(
+        message_id=f"{record.id}:marked:{reason}:{now_us}",
+        occurred_at_us=now_us,
+        identifiers=[_key(record)],
+        events=[facts_pb2.MarkedEvent(id=one.id, occurred_at_us=one.occurred_at_us) for one in events],
+        reason=reason,
+    )
+    return ingest_pb2.BatchItem(mark=mark)
 
 
 def opened(record: Record, machine: bool, now_us: int) -> ingest_pb2.BatchItem:
@@ -63,6 +97,42 @@ def consent(record: Record, state: str, now_us: int) -> ingest_pb2.BatchItem:
         facts_pb2.ConsentChange(channel=record.message.channel, state=state, source=f"message:{record.id}")
     )
     return ingest_pb2.BatchItem(person=person)
+
+
+def chosen(record: Record, changed: Mapping[str, bool], proof: str, now_us: int) -> ingest_pb2.BatchItem:
+    """The person chose on the preference page: categories of the message's channel (empty: the channel), on or off."""
+    said = ",".join(f"{category}={int(on)}" for category, on in sorted(changed.items()))
+    person = _person(record, f"{record.id}:chosen:{now_us}:{sha256(said.encode()).hexdigest()[:8]}", now_us)
+    for category, on in sorted(changed.items()):
+        state = "granted" if on else "denied"
+        person.consents.add(
+            channel=record.message.channel,
+            category=category,
+            state=state,
+            source=f"preferences:{record.id}",
+            proof=proof,
+        )
+    return ingest_pb2.BatchItem(person=person)
+
+
+def moved(record: Record, index: int, move: ListMove, now_us: int) -> ingest_pb2.BatchItem:
+    """The person answered by link `index`: on and off lists."""
+    person = _person(record, f"{record.id}:moved:{index}:{now_us // SECOND_US}", now_us)
+    if move.off:
+        person.lists.add(list=move.off, member=False)
+    if move.to:
+        person.lists.add(list=move.to, member=True)
+    return ingest_pb2.BatchItem(person=person)
+
+
+def answered(record: Record, index: int, move: ListMove, now_us: int) -> ingest_pb2.BatchItem:
+    """The person pressed the button of link `index`; presses within a second are one."""
+    item = _event(record, f"{record.id}:answered:{index}:{now_us // SECOND_US}", "list_link_clicked", now_us)
+    told = {"answer": move.answer, "to_list": move.to, "from_list": move.off, "link": move.url}
+    for name, text in told.items():
+        if text:
+            item.event.params[name].text = text
+    return item
 
 
 def _person(record: Record, message_id: str, now_us: int) -> ingest_pb2.Person:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -15,12 +15,15 @@ from core.errors import Violation, invalid, not_found
 from services.channel.channel_settings import check_settings
 from services.channel.convert import settings_to_proto, template_from_proto, template_to_proto
 from services.channel.listing import audit_page, message_page
+from services.channel.preferences import PREFERENCES_NAME, check_preferences, is_category
 from services.channel.senders.sender import Sender
 from services.channel.shard import ChannelShard
-from services.channel.state import SETTINGS_NAME
+from services.channel.state import SETTINGS_NAME, ChannelState
 from services.runtime.caller import Scope, caller
+from services.runtime.pages import number_of, page_entries
 
 _LIMIT_MESSAGES = 1_000
+_LIMIT_CONTACTS = 1_000
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 SCOPES: Mapping[str, Scope] = {
@@ -35,6 +38,9 @@ SCOPES: Mapping[str, Scope] = {
     "GetSettings": Scope.READ,
     "UpdateSettings": Scope.ADMIN,
     "ListAuditRecords": Scope.READ,
+    "Forget": Scope.INTERNAL,
+    "GetPreferences": Scope.READ,
+    "UpdatePreferences": Scope.FULL,
 }
 
 
@@ -74,11 +80,19 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
             raise invalid("UNKNOWN_STATE", f"state {request.state} is not known to this version")
         wanted = State(int(request.state)) if request.state else None
         state = self._shard().state
+        if request.contacts:
+            return await _messages_to(state, request, wanted)
         ids, token = message_page(state.order, state.states, wanted, request.page_size, request.page_token)
         records = await state.get(ids)
         return channel_pb2.ListMessagesResponse(
             messages=[record.to_proto() for record in records if record is not None], next_page_token=token
         )
+
+    async def Forget(self, request: channel_pb2.ForgetRequest, context: _Context) -> channel_pb2.ForgetResponse:
+        """See the .proto."""
+        _check_contacts(request.contacts)
+        messages, reports, suppressions = await self._shard().forget(frozenset(request.contacts))
+        return channel_pb2.ForgetResponse(messages=messages, reports=reports, suppressions=suppressions)
 
     async def SaveTemplate(
         self,
@@ -95,6 +109,9 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
                 f"{request.template.channel!r} is none of {known}",
                 Violation("template.channel", f"is none of {known}"),
             )
+        if request.template.category and not is_category(request.template.category):
+            what = "has 1 to 60 letters, digits, _ and -"
+            raise invalid("BAD_TEMPLATE", f"category: {what}", Violation("template.category", what))
         await asyncio.to_thread(sender.compile, template_from_proto(request.template))
         payload = channel_pb2.Template()
         payload.CopyFrom(request.template)
@@ -191,6 +208,35 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
         await shard.exclusively(change)
         return channel_pb2.UpdateSettingsResponse(settings=settings_to_proto(versions.get(SETTINGS_NAME)))
 
+    async def GetPreferences(
+        self,
+        request: channel_pb2.GetPreferencesRequest,
+        context: _Context,
+    ) -> channel_pb2.GetPreferencesResponse:
+        """See the .proto."""
+        return channel_pb2.GetPreferencesResponse(preferences=self._shard().state.preferences())
+
+    async def UpdatePreferences(
+        self,
+        request: channel_pb2.UpdatePreferencesRequest,
+        context: _Context,
+    ) -> channel_pb2.UpdatePreferencesResponse:
+        """See the .proto. Raises INVALID/BAD_PREFERENCES with every wrong field."""
+        shard = self._shard()
+        check_preferences(request.preferences, self._senders)
+        versions = shard.state.preference_versions
+
+        def change() -> Awaitable[None]:
+            payload = channel_pb2.Preferences()
+            payload.CopyFrom(request.preferences)
+            payload.ClearField("etag")
+            etag, now_us = request.preferences.etag, self._clock.now_us()
+            made = versions.save(PREFERENCES_NAME, payload.SerializeToString(), etag, caller().key_name, now_us)
+            return shard.state.save(versions, made)
+
+        await shard.exclusively(change)
+        return channel_pb2.UpdatePreferencesResponse(preferences=shard.state.preferences())
+
     async def ListAuditRecords(
         self,
         request: channel_pb2.ListAuditRecordsRequest,
@@ -203,3 +249,31 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
 
     def _shard(self) -> ChannelShard:
         return self._shards(caller().workspace.id)
+
+
+def _check_contacts(contacts: Sequence[int]) -> None:
+    if len(contacts) > _LIMIT_CONTACTS:
+        what = f"has more than {_LIMIT_CONTACTS} contacts"
+        raise invalid("TOO_MANY_CONTACTS", f"`contacts` {what}", Violation("contacts", what))
+
+
+async def _messages_to(
+    state: ChannelState, request: channel_pb2.ListMessagesRequest, wanted: State | None
+) -> channel_pb2.ListMessagesResponse:
+    """A page of messages to some contacts, with their links."""
+    _check_contacts(request.contacts)
+    below = number_of(request.page_token) if request.page_token else None
+    size = page_entries(request.page_size)
+    newest = [
+        record
+        for record in await state.messages_to(frozenset(request.contacts))
+        if (wanted is None or record.delivery.state is wanted) and (below is None or record.sequence < below)
+    ]
+    answer = channel_pb2.ListMessagesResponse()
+    for record in newest[:size]:
+        message = record.to_proto()
+        message.links.extend(await state.links(record.id))
+        answer.messages.append(message)
+    if len(newest) > size:
+        answer.next_page_token = str(newest[size - 1].sequence)
+    return answer

@@ -10,8 +10,12 @@ from typing import Any
 
 from cdp.channel.v1 import channel_pb2
 from cdp.ingest.v1 import ingest_pb2
+from cdp.profile.v1 import profile_pb2
 from core.clock import Clock
+from core.delivery.bounces import BounceClass
+from core.delivery.bursts import Bursts
 from core.delivery.decision import Suppression, SuppressionCause
+from core.delivery.mail_reports import MailReport, Told
 from core.delivery.outbox import State, reserve
 from core.errors import CdpError, Code
 from core.eventlog.protocol import EventLog, Fence, Partition
@@ -64,6 +68,8 @@ class ChannelShard:
         self._active: dict[str, asyncio.Task[int]] = {}
         self._failure: BaseException | None = None
         self._woken = asyncio.Event()
+        #: Hits of the last moments, for patterns that a single one does not show.
+        self.bursts = Bursts()
         for record in state.pending.values():
             self._schedule(record, record.delivery.due_at_us)
 
@@ -135,10 +141,12 @@ class ChannelShard:
                 problem = message_problem(message, self._senders)
                 if problem:
                     result.reason = problem
+                elif message.contact in self.state.forgotten:
+                    result.reason = "CONTACT_GONE"
                 elif known is not None or message.id in fresh:
                     result.duplicate = True
                 else:
-                    sequence = len(self.state.order) + len(fresh) + 1
+                    sequence = self.state.last_sequence + len(fresh) + 1
                     fresh[message.id] = Record(message, reserve(now_us), sequence)
                 results.append(result)
             await self.state.put(list(fresh.values()))
@@ -184,6 +192,54 @@ class ChannelShard:
         more = [key for key in self._worker.keys(record, profile) if key not in keys]
         await self.state.put([], suppressions=[(key, held) for key in more])
         await self._worker.calls_ended(contacts_of(record, profile))
+
+    async def profile_of(self, record: Record) -> profile_pb2.Profile:
+        """The recipient of a message as they are now. Raises UNAVAILABLE/PROFILE_UNAVAILABLE."""
+        return await self._profiles.of(record)
+
+    async def keep_choice(
+        self, record: Record, told: Sequence[ingest_pb2.BatchItem], held: Sequence[tuple[bytes, Suppression]]
+    ) -> None:
+        """Keep what a recipient chose: durable when this returns, and no call that it holds back is under way."""
+        await self.state.put([], reports=told, suppressions=held)
+        self._reporter.wake()
+        if held:
+            profile = await self._profiles.of(record)
+            keys = [one.decode().rpartition("/") for one, _ in held]
+            now = [
+                (f"{front}/{profile.contact}".encode(), one) for (front, _, _), (_, one) in zip(keys, held, strict=True)
+            ]
+            await self.state.put([], suppressions=now if profile.key else ())
+            await self._worker.calls_ended(contacts_of(record, profile))
+
+    async def forget(self, contacts: frozenset[int]) -> tuple[int, int, int]:
+        """Forget messages to `contacts`, reports and suppressions: how many of each. No call to a provider for them is
+        under way when this returns, and nothing of one that was comes back."""
+        async with self._taking_over:
+            counts = await self.state.forget(contacts)
+        await self._worker.calls_ended(contacts)
+        return counts
+
+    async def returned(self, record: Record, report: MailReport) -> None:
+        """Take what a mail said about a message of ours: a bounce or a complaint; nothing else changes anything. A hard
+        bounce holds for the address alone, a complaint for the person on the channel. Durable when this returns."""
+        now_us, channel = self._clock.now_us(), record.message.channel
+        personal = self._senders[channel].personal
+        if report.told is Told.COMPLAINED:
+            told = [reports.complained(record, now_us, report.reason), reports.consent(record, "suppressed", now_us)]
+            keys = suppression_keys(channel, (record.message.contact,), (record.delivery.address,), personal)
+            held = Suppression(SuppressionCause.COMPLAINED, now_us)
+        elif report.told is Told.BOUNCED:
+            told = [reports.bounced(record, now_us, report.bounce, report.reason)]
+            hard = report.bounce is BounceClass.HARD
+            if hard:
+                told.append(reports.consent(record, "bounced", now_us))
+            keys = suppression_keys(channel, (), (record.delivery.address,), personal) if hard else []
+            held = Suppression(SuppressionCause.BOUNCED, now_us)
+        else:
+            return
+        await self.state.put([], reports=told, suppressions=[(key, held) for key in keys])
+        self._reporter.wake()
 
     async def _change(self, change: Callable[[], Awaitable[None]]) -> None:
         async with self._changing:

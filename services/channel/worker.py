@@ -10,6 +10,7 @@ from cdp.channel.v1 import channel_pb2
 from cdp.profile.v1 import profile_pb2
 from core.clock import SECOND_US, Clock
 from core.delivery import links
+from core.delivery.bounces import BounceClass
 from core.delivery.decision import (
     Consent,
     Deliver,
@@ -27,7 +28,7 @@ from services.channel.profiles import Profiles, contacts_of, zone_of
 from services.channel.record import Record
 from services.channel.render import CompiledTemplate, TrackedLinks
 from services.channel.senders.sender import Envelope, Prepared, Sender
-from services.channel.state import ChannelState, suppression_keys
+from services.channel.state import ChannelState, category_keys, suppression_keys
 from services.channel.values import template_values
 from services.runtime.caller import Workspace
 from services.runtime.failpoints import failpoint
@@ -45,6 +46,8 @@ class Tracking:
 
     key: bytes
     public_url: str
+    #: Hosts to which a click takes the token of the visit along.
+    visit_hosts: tuple[str, ...] = ()
 
 
 class Worker:
@@ -141,7 +144,10 @@ class Worker:
         held: list[tuple[bytes, Suppression]] = []
         match outcome:
             case Rejected(bounced=True):
-                items = [reports.bounced(record, now_us), reports.consent(record, "bounced", now_us)]
+                items = [
+                    reports.bounced(record, now_us, BounceClass.HARD),
+                    reports.consent(record, "bounced", now_us),
+                ]
                 held = [(key, Suppression(SuppressionCause.BOUNCED, now_us)) for key in self._address_keys(record)]
             case Rejected(by_provider=True):
                 items = [reports.bounced(record, now_us)]
@@ -160,13 +166,18 @@ class Worker:
         message = record.message
         settings = self._state.settings
         recipient = None
+        category = self._state.category_of(message.template)
         if profile.key:
-            told = {consent.channel: consent for consent in profile.consents}.get(message.channel)
+            told = {one.category: one for one in profile.consents if one.channel == message.channel}
             recipient = Recipient(
                 self._senders[message.channel].address(profile, settings),
-                None if told is None else Consent(told.state, told.occurred_at_us),
+                _consent(told.get("")),
+                _consent(told.get(category)) if category else None,
             )
-        held = self._state.suppressions(self.keys(record, profile))
+        keys = self.keys(record, profile)
+        if category:
+            keys += category_keys(message.channel, category, sorted(contacts_of(record, profile)))
+        held = self._state.suppressions(keys)
         return decide(record.kind, message.channel, recipient, held, settings.brakes)
 
     async def _prepare(self, record: Record, profile: profile_pb2.Profile, address: str) -> Prepared:
@@ -214,7 +225,10 @@ class Worker:
             return f"{self._tracking.public_url}/{path}/{token}"
 
         return TrackedLinks(
-            lambda index: url("c", index), url("o", links.OPEN_INDEX), url("u", links.UNSUBSCRIBE_INDEX)
+            lambda index: url("c", index),
+            url("o", links.OPEN_INDEX),
+            url("u", links.UNSUBSCRIBE_INDEX),
+            url("p", links.PREFERENCES_INDEX),
         )
 
     async def _postpone(self, record: Record, reason: str) -> None:
@@ -236,6 +250,10 @@ class Worker:
                     raise
                 _LOG.warning("outbox not written, trying again", workspace=self._workspace.id, reason=error.reason)
             await asyncio.sleep(_LOG_PAUSE_S)
+
+
+def _consent(told: profile_pb2.Consent | None) -> Consent | None:
+    return None if told is None else Consent(told.state, told.occurred_at_us)
 
 
 #: A message whose profile could not be asked is tried again after this long.

@@ -68,6 +68,7 @@ class EmailSender:
             content.text,
             "" if envelope.transactional else envelope.links.unsubscribe_url,
             envelope.now_us,
+            envelope.links.open_url.rpartition("/")[2],
         )
         return Prepared(
             envelope.message_id,

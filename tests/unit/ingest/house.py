@@ -107,11 +107,13 @@ def settings(data_dir: Path, extra: Mapping[str, str] | None = None) -> Settings
 
 
 @asynccontextmanager
-async def running(data_dir: Path, log: EventLog | None = None, clock: Clock | None = None) -> AsyncIterator[House]:
-    """Start ingest with a development key; end it afterwards. A given log stays open."""
+async def running(
+    data_dir: Path, log: EventLog | None = None, clock: Clock | None = None, extra: Mapping[str, str] | None = None
+) -> AsyncIterator[House]:
+    """Start ingest with a development key; end it afterwards. A given log stays open. `extra` are further settings."""
     time = clock or ManualClock(NOW_US)
     own = log or MemoryLog(time, LoopWaiter())
-    host = Host(settings(data_dir), time, own, {Role.INGEST: build})
+    host = Host(settings(data_dir, extra), time, own, {Role.INGEST: build})
     await host.start()
     try:
         key = await ensure_development_key(host.runtime, host.service(Role.INGEST))

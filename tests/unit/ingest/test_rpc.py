@@ -51,7 +51,7 @@ async def test_an_order_is_an_event_with_an_id_of_its_own(house: House) -> None:
         pb.RecordOrderRequest(order=order("o:1", "Canceled")), metadata=house.metadata
     )
     assert (first.message_id, second.message_id) == ("order:o:1:completed", "order:o:1:cancelled")
-    completed, cancelled = await house.events()
+    completed, cancelled, *_ = await house.events()  # what follows of a cancelled order comes behind them
     assert (completed.type, cancelled.type) == ("order_completed", "order_cancelled")
     assert completed.params == {"order_id": "o:1", "status": "completed", "total": DecimalUnits(250_000)}
     assert completed.items[1] == {"product_id": "p1", "price": DecimalUnits(125_000), "quantity": 1}

@@ -1,0 +1,1 @@
+"""Coupons: pools of codes, and the personal coupons that were issued from them."""

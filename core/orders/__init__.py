@@ -1,0 +1,1 @@
+"""Orders: their statuses, and what they are worth as these change."""

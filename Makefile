@@ -9,7 +9,7 @@ BIN       := $(VENV)/bin
 STAMP     := $(VENV)/.installed
 LEFT_OUT  := build/left-out.txt
 PROTO_SET := build/protos.binpb
-SERVICE_TESTS := tests/flow tests/contract tests/fault
+SERVICE_TESTS := tests/flow tests/contract tests/fault tests/browser tests/sdk
 SERVICE_LOG   := build/service-tests.txt
 
 # On a continuous-integration machine nothing may be left out for want of a tool.

@@ -9,10 +9,29 @@ from starlette.routing import BaseRoute
 
 from core.eventlog.protocol import Fence, Partition
 from services.ingest import development
+from services.ingest.allowances import Allowances
 from services.ingest.archive_table import facts_table
+from services.ingest.bulk.desk import BulkDesk
+from services.ingest.bulk.http import BulkHttp
+from services.ingest.bulk_rpc import BulkRpc
+from services.ingest.catalog_rpc import CatalogRpc
+from services.ingest.coupons.books import CouponBooks
+from services.ingest.coupons.rpc import CouponRpc
+from services.ingest.door import Door
+from services.ingest.feeds.desk import FeedDesk
+from services.ingest.feeds.http import FeedHttp
 from services.ingest.http import IngestHttp
+from services.ingest.money_rpc import MoneyRpc
+from services.ingest.operations_rpc import OperationsRpc
+from services.ingest.order_rpc import OrderRpc
+from services.ingest.order_shard import OrderShard
+from services.ingest.owned import Owned
+from services.ingest.posthog_http import PosthogHttp
 from services.ingest.registry import Registry
 from services.ingest.rpc import IngestRpc
+from services.ingest.rudder_http import RudderHttp
+from services.ingest.schema_rpc import SchemaRpc
+from services.ingest.tracker.http import TrackerHttp
 from services.ingest.ways import Ways
 from services.ingest.worker import ArchiveShard
 from services.ingest.workspace_rpc import registry_services
@@ -30,26 +49,40 @@ class Ingest:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._ways = Ways(runtime)
         self.registry = Registry(runtime.log, runtime.clock, runtime.leases)
-        self._rpc = IngestRpc(runtime, self._ways)
-        self._http = IngestHttp(self.registry, self._ways, runtime.clock)
-        self._archives = Ownership(runtime, Role.INGEST, self._open_archive)
+        self._ways = Ways(runtime, Allowances(self.registry, runtime.settings.ingest_processes))
+        self._rpc = IngestRpc(runtime, self._ways, lambda workspace_id: self._owned.shard(workspace_id))
+        self._door = Door()
+        self._http = IngestHttp(self.registry, self._ways, runtime.clock, self._door)
+        self._posthog = PosthogHttp(self.registry, self._ways, runtime.clock, self._door)
+        self._rudder = RudderHttp(self.registry, self._door)
+        self._tracker = TrackerHttp(self.registry, self._ways, runtime.clock, self._door, runtime.settings)
+        self._owned = Ownership(runtime, Role.INGEST, self._open_owned)
+        self._feeds = FeedDesk(runtime, self._ways, lambda workspace_id: self._owned.shard(workspace_id).feeds)
+        self._bulk = BulkDesk(runtime, self._ways, lambda workspace_id: self._owned.shard(workspace_id).bulk)
 
     def grpc_services(self) -> Sequence[GrpcService]:
-        """IngestService, WorkspaceService and KeyService."""
-        return (self._rpc.service(), *registry_services(self.registry))
+        """IngestService, the other services of facts, Operations, WorkspaceService and KeyService."""
+        own = (self._rpc.service(), SchemaRpc(self._ways).service(), CatalogRpc(self._feeds).service())
+        bulk = (BulkRpc(self._bulk).service(), OperationsRpc(self._bulk, self._feeds).service())
+        coupons = CouponRpc(self._ways, lambda workspace_id: self._owned.shard(workspace_id).orders.coupons)
+        money = (MoneyRpc(self._ways).service(), OrderRpc(self._runtime, self._ways).service(), coupons.service())
+        return (*own, *money, *bulk, *registry_services(self.registry, self._ways))
 
     def http_routes(self) -> Sequence[BaseRoute]:
-        """The SDK endpoints under /v1."""
-        return self._http.routes()
+        """The SDK endpoints under /v1, the web tracker, uploads of feeds and of files."""
+        feeds = FeedHttp(self.registry, self._feeds, self._door)
+        bulk = BulkHttp(self.registry, self._bulk, self._door)
+        compatible = (*self._posthog.routes(), *self._rudder.routes())
+        return (*self._http.routes(), *compatible, *self._tracker.routes(), *feeds.routes(), *bulk.routes())
 
     async def start(self) -> None:
         """Follow the registry, archive the workspaces that this process owns."""
         await self.registry.start()
         # Arrow's first array imports pandas where that is installed: a busy second that must not fall among calls.
         await asyncio.to_thread(facts_table, ())
-        self._archives.start()
+        await asyncio.to_thread(self._tracker.warm)
+        self._owned.start()
 
     def ready(self) -> bool:
         """Calls can be answered as soon as keys can be checked."""
@@ -58,15 +91,21 @@ class Ingest:
     async def stop(self) -> None:
         """Let what was taken reach the log, then end. Idempotent."""
         await self._ways.drain()
-        await self._archives.stop()
+        await self._owned.stop()
+        await self._ways.drain()  # what feeds wrote until then
         await self.registry.stop()
 
-    async def _open_archive(self, workspace: Workspace, partition: Partition, fence: Fence) -> ArchiveShard:
+    async def _open_owned(self, workspace: Workspace, partition: Partition, fence: Fence) -> Owned:
         folder = self._runtime.settings.data_dir / "archive" / workspace.id
         consumers = self._ways.of(workspace).consumers
-        shard = ArchiveShard(self._runtime.log, self._runtime.clock, partition, fence, folder, consumers)
-        await shard.open()
-        return shard
+        log, clock = self._runtime.log, self._runtime.clock
+        coupons = await CouponBooks.load(log, clock, partition, fence)
+        orders = OrderShard(log, clock, partition, fence, coupons)
+        await orders.open()
+        archive = ArchiveShard(log, clock, partition, fence, folder, consumers, followed=lambda: orders.committed)
+        await archive.open()
+        feeds = await self._feeds.open(workspace, partition, fence)
+        return Owned(archive, feeds, await self._bulk.open(workspace, partition, fence), orders)
 
 
 def build(runtime: Runtime) -> Ingest:

@@ -1,8 +1,9 @@
 """Raw accepted facts as Parquet, one folder per workspace and day.
 
 `<folder>/<workspace>/<yyyy-mm-dd>/<first>-<last>.parquet` holds the events of the log entries `first` to `last`, and
-`.facts.parquet` beside it what those entries tell of people and products (if anything). The day is the UTC day on
-which the log took the entry, not that on which an event happened: so a file is a range of the log, is written once,
+`.facts.parquet` beside it what those entries tell of people and products (if anything), and `.unreadable.parquet` the
+bytes of those that are no batch of facts (position, recorded_at, cause, payload; hardly ever). The day is the UTC day
+on which the log took the entry, not that on which an event happened: so a file is a range of the log, is written once,
 and loading a year of history writes a few files instead of 365 a flush. `occurred_at` is a column with statistics.
 
 Events: position, recorded_at, id, type, occurred_at, received_at, imported, machine, identifiers (list of kind,
@@ -12,7 +13,6 @@ is set for texts, `number` for all others, as in core.events.columns.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -22,19 +22,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cdp.facts.v1 import facts_pb2
 from core.clock import DAY_US
 from core.eventlog.protocol import Entry
 from core.limits import day_of
-from services.ingest.archive_table import events_table, facts_table
+from services.ingest.archive_table import facts_table, read_batches
 from services.ingest.usage import Uses, added_up
-from services.runtime.telemetry import get_logger
+from services.runtime.durable import sync, sync_folder
 
-_LOG = get_logger(__name__)
 _DRAFT = ".draft"
 #: Entries are unpacked a slice of so many bytes at a time: a range of small facts takes 20 times its size in memory.
 SLICE_BYTES = 1 << 20
-_EX_IOERR = 74
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +83,12 @@ def _write_range(folder: Path, entries: Sequence[Entry]) -> ArchivedRange:
     with ExitStack() as stack:
         events_file = stack.enter_context(_DurableTable(folder / f"{written.name}.parquet"))
         facts_file = stack.enter_context(_DurableTable(folder / f"{written.name}.facts.parquet"))
+        unreadable_file = stack.enter_context(_DurableTable(folder / f"{written.name}.unreadable.parquet"))
         for some in _slices(entries):
-            batches = [(one, facts_pb2.AcceptedBatch.FromString(one.payload)) for one in some]
-            events, facts = events_table(batches), facts_table(batches)
+            batches, events, unreadable = read_batches(some)
+            if unreadable is not None:
+                unreadable_file.add(unreadable)
+            facts = facts_table(batches)
             n_events, n_facts = n_events + events.num_rows, n_facts + facts.num_rows
             events_file.add(events)
             if facts.num_rows:
@@ -96,8 +96,8 @@ def _write_range(folder: Path, entries: Sequence[Entry]) -> ArchivedRange:
             uses += [
                 (day_of(entry.recorded_at_us), use.key_id, use.items) for entry, batch in batches for use in batch.uses
             ]
-    _sync_folder(folder / written.day)
-    _sync_folder(folder)
+    sync_folder(folder / written.day)
+    sync_folder(folder)
     return replace(written, events=n_events, facts=n_facts, uses=added_up(uses))
 
 
@@ -143,21 +143,5 @@ class _DurableTable:
         self._writer.close()
         if kind is None:
             with self._draft.open("rb") as file:
-                _sync(file.fileno(), self._draft)
+                sync(file.fileno(), self._draft)
             self._draft.replace(self._path)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _sync(descriptor, folder)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(descriptor: int, path: Path) -> None:
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        _LOG.exception("fsync failed, ending the process", path=str(path))
-        os._exit(_EX_IOERR)

@@ -131,6 +131,37 @@ def facts_table(batches: Batches) -> pa.Table:
     )
 
 
+def read_batches(entries: Sequence[Entry]) -> tuple[Batches, pa.Table, pa.Table | None]:
+    """Entries as batches, the table of their events; and a table of those that are no batch (position, recorded_at,
+    cause, payload), None where all are: one of them must not stop all that come after it."""
+    try:
+        batches = [(one, facts_pb2.AcceptedBatch.FromString(one.payload)) for one in entries]
+        return batches, events_table(batches), None
+    except Exception:  # noqa: BLE001 - whatever the bytes raise; below it is found out whose they are
+        batches = []
+    broken: list[tuple[Entry, str]] = []
+    for one in entries:
+        try:
+            batch = facts_pb2.AcceptedBatch.FromString(one.payload)
+            events_table([(one, batch)])
+        except Exception as error:  # noqa: BLE001 - kept with its cause
+            broken.append((one, f"{type(error).__name__}: {error}"))
+        else:
+            batches.append((one, batch))
+    return batches, events_table(batches), _unreadable_table(broken)
+
+
+def _unreadable_table(entries: Sequence[tuple[Entry, str]]) -> pa.Table:
+    return pa.table(
+        {
+            "position": _array([entry.position for entry, _ in entries], pa.uint64()),
+            "recorded_at": _array([entry.recorded_at_us for entry, _ in entries], pa.int64()).cast(_INSTANT),
+            "cause": _array([cause for _, cause in entries], pa.string()),
+            "payload": _array([entry.payload for entry, _ in entries], pa.binary()),
+        }
+    )
+
+
 def _array(values: object, kind: object = None, mask: object = None) -> Any:
     # The stubs of pyarrow take the shape of the first overload; Arrow checks types itself.
     make: Any = pa.array

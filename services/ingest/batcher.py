@@ -12,6 +12,7 @@ from core.eventlog.protocol import EventLog, Partition
 from services.ingest.schema_store import SchemaStore
 from services.ingest.usage import Usage
 from services.ingest.writer import BatchWriter
+from services.runtime.failpoints import failpoint
 
 #: An entry is closed at so many items or so many received bytes.
 MAX_ENTRY_ITEMS = 1_000
@@ -129,7 +130,9 @@ class Batcher:
                     latest_us = batch.writer.received_from(latest_us)
                 self._received_us = latest_us
                 payloads = [await self._payload(batch.writer) for batch in batches]
+                failpoint("ingest.before_append")
                 committed = await self._log.append(self._partition, payloads, self._clock.now_us())
+                failpoint("ingest.after_append")
             except Exception as error:  # noqa: BLE001 - every waiting caller is told, whatever it was
                 for batch in batches:
                     batch.done.set_exception(error)

@@ -20,8 +20,12 @@ async def command(way: Way, request: pb.CommandRequest, now_us: int) -> int:
     match request.WhichOneof("command"):
         case "separation":
             fact.separation.CopyFrom(request.separation)
+        case "erasure":
+            fact.erasure.CopyFrom(request.erasure)
         case "identity_rules":
             fact.identity_rules.CopyFrom(request.identity_rules)
+        case "dead_letter_replay":
+            fact.dead_letter_replay.CopyFrom(request.dead_letter_replay)
         case None:
             raise invalid(BAD_COMMAND, "the order is empty, or of a kind that this version does not know")
     if not 1 <= len(request.message_id) <= MAX_MESSAGE_ID_CHARACTERS:

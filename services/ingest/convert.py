@@ -75,7 +75,13 @@ def person_to_fact(person: Person, received_at_us: int) -> facts_pb2.AcceptedFac
             identifiers=identifiers_to_proto(person.identifiers),
             attributes={name: value_to_proto(value) for name, value in person.attributes.items()},
             consents=[
-                facts_pb2.ConsentChange(channel=one.channel, state=one.state, source=one.source)
+                facts_pb2.ConsentChange(
+                    channel=one.channel,
+                    state=one.state,
+                    source=one.source,
+                    category=one.category,
+                    proof=one.proof,
+                )
                 for one in person.consents
             ],
             lists=[facts_pb2.ListMove(list=name, member=member) for name, member in person.lists],

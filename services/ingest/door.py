@@ -1,4 +1,4 @@
-"""What every HTTP endpoint of ingest shares: how many requests are in work, errors as answers, and CORS."""
+"""What every HTTP endpoint of ingest shares: how much is in work at once, errors as answers, and CORS."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from starlette.responses import Response
 from core.api_keys import origin_allowed
 from core.errors import CdpError, Code
 from core.limits import QUOTA_SPENT, RATE_LIMITED
+from services.ingest.body import header_secret
+from services.ingest.place import OVERLOADED, Place, place_of, put_place
 from services.ingest.registry import Registry
 from services.runtime.caller import Caller, Scope
 from services.runtime.errors import http_response
+from services.runtime.shares import Shares
 from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
 
-OVERLOADED = "OVERLOADED"
-
-#: Requests in work at once; beyond it they are told to come back.
+#: Requests in work at once, and bytes of their bodies, packed and unpacked; beyond it they are told to come back. A
+#: workspace has half of it at the most, and so have all of whom nothing is known yet.
 MAX_IN_FLIGHT = 512
+MAX_HELD_BYTES = 64 << 20
 _RETRY_AFTER_S = 1.0
 
-#: Refusals that are counted, and not logged each: a caller who sends too much must not fill our logs as well.
-_OF_THE_CALLER = frozenset({RATE_LIMITED, QUOTA_SPENT})
+#: Refusals that are not logged each: a caller who sends too much must not fill our logs as well.
+_OF_THE_CALLER = frozenset({RATE_LIMITED, QUOTA_SPENT, OVERLOADED})
 
 _CORS = {
     # The visitor's cookie comes along from the shop's own site; it is SameSite=Lax, so from nowhere else.
@@ -43,11 +46,11 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 class Door:
     """Lets requests in. Whatever passes with time is answered 429 with Retry-After, because SDKs obey that and hammer
-    on 503. One door stands before all endpoints of a process, so that they share its limit."""
+    on 503. One door stands before all endpoints of a process, so that they share its room."""
 
-    def __init__(self, max_in_flight: int = MAX_IN_FLIGHT) -> None:
-        self._max_in_flight = max_in_flight
-        self._in_flight = 0
+    def __init__(self, max_in_flight: int = MAX_IN_FLIGHT, max_held_bytes: int = MAX_HELD_BYTES) -> None:
+        self.requests = Shares(max_in_flight)
+        self.held = Shares(max_held_bytes)
 
     async def answer(self, answer: Answer, request: Request) -> Response:
         """What `answer` answers, or its error as one, readable by pages of any origin."""
@@ -61,9 +64,12 @@ class Door:
     async def _guarded(self, answer: Answer, request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204)
-        if self._in_flight >= self._max_in_flight:
-            return http_response(_later(OVERLOADED, "too many requests at once"))
-        self._in_flight += 1
+        place = Place(self.requests, self.held, with_key="authorization" in request.headers)
+        try:
+            place.enter()
+        except CdpError as error:
+            return http_response(error)
+        put_place(request, place)
         try:
             return await answer(request)
         except CdpError as error:
@@ -72,7 +78,7 @@ class Door:
                 error = _later(error.reason, error.message)
             return http_response(error)
         finally:
-            self._in_flight -= 1
+            place.leave()
 
 
 async def page_caller(registry: Registry, secret: str, request: Request) -> Caller:
@@ -86,6 +92,15 @@ async def page_caller(registry: Registry, secret: str, request: Request) -> Call
             "ORIGIN_NOT_ALLOWED",
             "this key works in pages of its own origins only; add the page's origin to the key (KeyService.UpdateKey)",
         )
+    place_of(request).belongs_to(caller.workspace.id)
+    return caller
+
+
+async def header_caller(registry: Registry, request: Request, scope: Scope) -> Caller:
+    """Who calls by the key in the header. Raises UNAUTHENTICATED, FORBIDDEN / SCOPE_TOO_NARROW."""
+    caller = await registry.authenticate(header_secret(request))
+    caller.require(scope)
+    place_of(request).belongs_to(caller.workspace.id)
     return caller
 
 

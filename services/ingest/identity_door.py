@@ -32,7 +32,8 @@ FRESH_S = 1.0
 _TIMEOUT_S = 5.0
 _REMEMBERED = 65_536
 _OWN_KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_BASE = IdentityRules(phone=international)
+#: The rules where a workspace has set none.
+PLATFORM_RULES = IdentityRules(phone=international)
 
 
 class IdentityDoor:
@@ -45,12 +46,17 @@ class IdentityDoor:
         self._looked_s = -FRESH_S
         self._looking: asyncio.Task[None] | None = None
         self._etag = ""
-        self._rules = _BASE
+        self._rules = PLATFORM_RULES
         self._usable: dict[Identifier, bool] = {}
         #: Whether an identifier names somebody by the rules as far as they are known; the same object for good.
         self.usable: Callable[[Identifier], bool] = self._checked
         #: The rules as unification told them last; None before the first time.
         self.told: facts_pb2.IdentityRules | None = None
+
+    @property
+    def rules(self) -> IdentityRules:
+        """The rules as they were read last."""
+        return self._rules
 
     def _checked(self, identifier: Identifier) -> bool:
         known = self._usable.get(identifier)
@@ -104,19 +110,19 @@ class IdentityDoor:
 def rules_from(told: facts_pb2.IdentityRules) -> IdentityRules:
     """The rules that unification told."""
     change = change_from_proto(told)
-    kinds = {CONTACT_KEY: _BASE.kinds[CONTACT_KEY]}
+    kinds = {CONTACT_KEY: PLATFORM_RULES.kinds[CONTACT_KEY]}
     for code, one in enumerate(change.kinds, start=1):  # codes are unification's own; here nothing is stored
         kinds[one.name] = KindRule(code, one.priority, one.limit, one.strong, one.known, one.disabled)
-    return rules_of(IdentitySettings(kinds, change.moves_limit, change.blocked), _BASE, search_pattern)
+    return rules_of(IdentitySettings(kinds, change.moves_limit, change.blocked), PLATFORM_RULES, search_pattern)
 
 
 def names_somebody(identifier: Identifier, rules: IdentityRules | None) -> bool:
     """Whether an identifier is usable by the rules; None: they are not known yet."""
-    if rules is None and identifier.kind not in _BASE.kinds:
+    if rules is None and identifier.kind not in PLATFORM_RULES.kinds:
         return bool(_OWN_KIND.fullmatch(identifier.kind)) and _plausible(identifier)
-    return normalised(identifier, rules or _BASE) is not None
+    return normalised(identifier, rules or PLATFORM_RULES) is not None
 
 
 def _plausible(identifier: Identifier) -> bool:
     """Whether it would name somebody if its kind were known."""
-    return normalised(Identifier(CONTACT_KEY, identifier.value), _BASE) is not None
+    return normalised(Identifier(CONTACT_KEY, identifier.value), PLATFORM_RULES) is not None

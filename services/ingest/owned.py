@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.ingest.bulk.worker import BulkShard
 from services.ingest.feeds.worker import FeedShard
+from services.ingest.order_shard import OrderShard
 from services.ingest.worker import ArchiveShard
 from services.runtime.ownership import Shard
 
@@ -18,6 +19,7 @@ class Owned:
     archive: ArchiveShard
     feeds: FeedShard
     bulk: BulkShard
+    orders: OrderShard
 
     async def run(self) -> None:
         """Work until cancelled or until a part fails."""
@@ -35,4 +37,4 @@ class Owned:
         return all(part.ready() for part in self._parts())
 
     def _parts(self) -> tuple[Shard, ...]:
-        return (self.archive, self.feeds, self.bulk)
+        return (self.archive, self.feeds, self.bulk, self.orders)

@@ -25,7 +25,7 @@ from core.events.validate import (
     ORDER_ID_PREFIX,
 )
 from core.identity.rules import ANONYMOUS_ID, EXTERNAL_ID
-from services.ingest.accept import Outcome, counts_once, new_id
+from services.ingest.accept import AHEAD_US, Outcome, counts_once, new_id
 from services.ingest.writer import BatchWriter
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -86,7 +86,7 @@ def take_quickly(
     at_us = received_at_us
     if original_us is not None:
         at_us = original_us if sent_us is None else received_at_us - (sent_us - original_us)
-    if not MIN_INSTANT_US <= at_us < MAX_INSTANT_US:
+    if not MIN_INSTANT_US <= at_us < min(MAX_INSTANT_US, received_at_us + AHEAD_US):
         return None
     lines = _lines(properties)
     if lines is None:

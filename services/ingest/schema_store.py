@@ -21,6 +21,7 @@ from core.eventlog.rules import lease_name
 from core.events.schema import Row, Schema
 from core.events.schema_changes import Want, learned
 from core.events.schema_codec import Change, decode, encode
+from services.runtime.failpoints import failpoint
 
 SERVICE = "ingest_schema"
 #: After so long without a look at the log the schema may be another.
@@ -110,7 +111,9 @@ class SchemaStore:
             return False
         payload = encode(Change(actor, action, now_us, rows))
         commit = Commit(SERVICE, schema.version + 1, [payload], (), now_us)
+        failpoint("ingest.before_schema_change")
         applied = (await self._log.commit(self._partition, fence, commit)).applied
+        failpoint("ingest.after_schema_change")
         await self._look()
         return applied
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from core.errors import Violation
-from core.events.canonical import CONTEXT_PARAMS, IDENTIFIER_PATHS
+from core.events.canonical import CONTEXT_PARAMS, IDENTIFIER_PATHS, NO_REFERRER
 from core.events.checks import BAD_TIME, Bad, clean_instant, instant_from_text
 from core.events.coerce import wrong
 from core.events.persons import RawPerson
@@ -93,7 +93,11 @@ class _Call:
 
     def context_params(self) -> dict[str, object]:
         found = {name: self.dig(f"context.{path}") for path, name in CONTEXT_PARAMS.items()}
-        return {name: value for name, value in found.items() if isinstance(value, str | int | Decimal)}
+        return {
+            name: value
+            for name, value in found.items()
+            if isinstance(value, str | int | Decimal) and value != NO_REFERRER
+        }
 
 
 def occurred_at(told: object, sent: object, received_at_us: int, report: Report) -> tuple[object, dict[str, Instant]]:
@@ -174,7 +178,7 @@ def _event(writer: BatchWriter, call: _Call, type_: object, type_path: str, name
         occurred_path=call.at("timestamp"),
         identifiers=call.identifiers(),
         params=(
-            ({key: value for key, value in properties.items() if key != lines}, call.at("properties")),
+            (_without(properties, lines), call.at("properties")),
             (named, call.path.rstrip(".")),
             (call.context_params(), call.at("context")),
             (call.sending.params, "request"),
@@ -184,6 +188,10 @@ def _event(writer: BatchWriter, call: _Call, type_: object, type_path: str, name
         flags=call.sending.flags,
     )
     return take_raw_event(writer, raw, call.sending.received_at_us, call.report, told)
+
+
+def _without(properties: Mapping[str, object], lines: str) -> dict[str, object]:
+    return {key: value for key, value in properties.items() if key != lines and value != NO_REFERRER}
 
 
 def _identify(writer: BatchWriter, call: _Call) -> Outcome:

@@ -11,6 +11,7 @@ from services.ingest.batcher import Batcher
 from services.ingest.identity_door import IdentityDoor
 from services.ingest.rates_store import RatesStore
 from services.ingest.schema_store import SchemaStore
+from services.ingest.turns import Turns
 from services.ingest.usage import Usage, usage_by_day
 from services.runtime.caller import Caller, Workspace
 from services.runtime.context import Runtime
@@ -43,6 +44,7 @@ class Ways:
         self._runtime = runtime
         self._allowances = allowances
         self._ways: dict[str, Way] = {}
+        self._turns = Turns()
 
     def of(self, workspace: Workspace) -> Way:
         """The way of `workspace`, made at first use."""
@@ -63,9 +65,10 @@ class Ways:
 
     async def admit(self, caller: Caller, items: int) -> Way:
         """The way of a caller who brings `items`, counted against its limits, all of them or none. Raises EXHAUSTED /
-        RATE_LIMITED or QUOTA_SPENT."""
+        RATE_LIMITED or QUOTA_SPENT. Returns when it is the turn of the workspace."""
         way = self.of(caller.workspace)
         await self._allowances.admit(caller, way.usage, items)
+        await self._turns.take(caller.workspace.id, items)
         return way if caller.internal else replace(way, key_id=caller.key_id)
 
     async def usage_by_day(self, workspace: Workspace, days: int) -> list[tuple[str, str, int]]:

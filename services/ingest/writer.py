@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
@@ -85,6 +86,8 @@ class BatchWriter:
         self.usable: Usable = plainly_usable
         #: Rates of money; None: money is taken as it is told.
         self.rates: Rates | None = None
+        self._currency: Column | None = None
+        self._line_currency: Column | None = None
 
     def __len__(self) -> int:
         """Events and other facts taken."""
@@ -336,15 +339,17 @@ class BatchWriter:
         """Whether the event at `row` (its lines begin at `first_line`) names no currency but the workspace's."""
         if self.rates is None:
             return True
-        home = self._codes.get(self.rates.home)
-        for columns, first in ((self._params, row), (self._line_params, first_line)):
-            column = columns.get(_CURRENCY)
-            place = 0 if column is None else len(column.rows)
-            while column is not None and place and column.rows[place - 1] >= first:
-                place -= 1
-                if column.values[place] != home:
-                    return False
-        return True
+        told = self._currency or self._params.get(_CURRENCY)
+        if told is not None:
+            self._currency = told
+            if told.rows and told.rows[-1] == row and told.values[-1] != self._codes.get(self.rates.home):
+                return False
+        lines = self._line_currency or self._line_params.get(_CURRENCY)
+        if lines is None:
+            return True
+        self._line_currency, home = lines, self._codes.get(self.rates.home)
+        place = bisect_left(lines.rows, first_line)
+        return all(code == home for code in lines.values[place:])
 
     def _in_force(self, type_: str) -> bool:
         """Whether events of this type are taken under this very name, and say nothing that must be read."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core.errors import invalid, not_found
 from services.ingest.feeds.source import FILE_TOO_LARGE
+from services.runtime.durable import require_room, sync
 
 EMPTY_UPLOAD = "EMPTY_UPLOAD"
 _UPLOAD = re.compile(r"[0-9a-f]{32}")
@@ -40,7 +41,8 @@ class FeedFiles:
         return path
 
     async def receive(self, parts: AsyncIterator[bytes], limit_bytes: int) -> tuple[str, int]:
-        """Keep an upload: its name and bytes. Raises INVALID: FEED_TOO_LARGE, EMPTY_UPLOAD; then nothing is kept."""
+        """Keep an upload: its name and bytes. Raises INVALID: FEED_TOO_LARGE, EMPTY_UPLOAD; EXHAUSTED: DISK_FULL; then
+        nothing is kept."""
         name, size = secrets.token_hex(16), 0
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = self.folder / f"{name}.draft"
@@ -50,7 +52,10 @@ class FeedFiles:
                     size += len(part)
                     if size > limit_bytes:
                         raise invalid(FILE_TOO_LARGE, f"a feed has at most {limit_bytes} bytes")
+                    require_room(self.folder, len(part))
                     await asyncio.to_thread(file.write, part)
+                file.flush()
+                await asyncio.to_thread(sync, file.fileno(), draft)
             if not size:
                 raise invalid(EMPTY_UPLOAD, "the upload has no bytes")
             draft.replace(self.folder / f"{name}.upload")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from services.ingest.body import header_secret
-from services.ingest.door import Door
+from services.ingest.body import body_parts
+from services.ingest.door import Door, header_caller
 from services.ingest.feeds.desk import FeedDesk
 from services.ingest.registry import Registry
 from services.runtime.caller import Scope
@@ -29,16 +29,9 @@ class FeedHttp:
         return (Route("/v1/feeds/{name}", partial(self._door.answer, self._put), methods=["PUT"]),)
 
     async def _put(self, request: Request) -> Response:
-        caller = await self._registry.authenticate(header_secret(request))
-        caller.require(Scope.FULL)
-
-        async def parts() -> AsyncIterator[bytes]:
-            async for part in request.stream():
-                if part:
-                    yield part
-
+        caller = await header_caller(self._registry, request, Scope.FULL)
         name = request.path_params["name"]
-        done = await self._desk.upload(caller.workspace, name, parts(), passed_on=False)
+        done = await self._desk.upload(caller.workspace, name, body_parts(request), passed_on=False)
         answer: dict[str, object] = {"success": True, "upload": done.upload, "size_bytes": done.size_bytes}
         if request.query_params.get("import") == "1":
             operation = await self._desk.import_feed(caller.workspace, name, done.upload)

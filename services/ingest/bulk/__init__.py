@@ -1,0 +1,1 @@
+"""Imports of whole files: contacts, events and orders from CSV, NDJSON and Parquet."""

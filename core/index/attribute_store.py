@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from core.index.contacts import Moves
 from core.index.dictionary import TextDictionary
 from core.index.event_store import learn
 from core.index.interner import ListInterner, LocationInterner
+from core.index.list_tellers import ListTellers
 from core.index.step_run import MISSING, StepRun
 from core.index.step_writer import StepWriter
 from core.index.steps import StepView
@@ -33,10 +35,13 @@ class AttributeStore:
         self.text_lists = ListInterner(dictionary)
         self.object_lists = ListInterner(dictionary)
         self.locations = LocationInterner()
+        self.tellers = ListTellers()
         self._kinds: dict[str, Kind] = {}
         self._element_kinds: dict[tuple[str, str], Kind] = {}
         self.next_log_order = 0
         self._waiting = 0
+        #: What the last unmerge voided: attribute, instant, kind, value -> the log orders of such writes.
+        self._voided: dict[tuple[str, int, int, int], list[int]] = {}
         self._folding: StepWriter | None = None
 
     @property
@@ -46,10 +51,16 @@ class AttributeStore:
 
     def write(self, contact: int, name: str, value: Value | None, at_us: int) -> None:
         """Attribute `name` of `contact` is `value` from `at_us` on; None: missing."""
-        kind, raw = MISSING, 0
-        if value is not None:
-            kind, raw = self._encode(name, value)
+        kind, raw = self._encoded(name, value)
         self._writer(self._attributes, name).write(contact, at_us, self._order(), kind, raw)
+
+    def write_anew(self, contact: int, name: str, value: Value | None, at_us: int) -> None:
+        """The same, told anew after an unmerge: it has the place in the log order that it had, so that it goes on
+        losing to what was told later of that instant."""
+        kind, raw = self._encoded(name, value)
+        before = self._voided.get((name, at_us, kind, raw))
+        order = before.pop(0) if before else self._order()
+        self._writer(self._attributes, name).write(contact, at_us, order, kind, raw)
 
     def write_columns(self, columns: WriteColumns) -> None:
         """The same for many contacts. Raises CdpError for a kind that is no scalar."""
@@ -72,11 +83,28 @@ class AttributeStore:
         run = StepRun(columns.contacts, columns.occurred_at_us, log_order, kinds, values)
         self._writer(self._attributes, columns.name).write_all(run)
 
-    def put_on_list(self, contact: int, name: str, member: bool, at_us: int, parts: tuple[int, ...]) -> None:
-        """`contact` is on the static list from `at_us` on, or off it; the change holds for all its `parts`."""
+    def put_on_list(self, part: int, name: str, member: bool, at_us: int, parts: tuple[int, ...]) -> None:
+        """A contact is on the static list from `at_us` on, or off it: told of one `part` of it, the change holds for
+        all its `parts`."""
         log_order = self._order()
+        if len(parts) > 1:
+            self.tellers.add(name, log_order, part)
         for part in parts:
             self._writer(self._lists, name).write(part, at_us, log_order, Kind.BOOLEAN, int(member))
+
+    def unmerge(self, survivor: int, restored: int, sides: tuple[Collection[int], Collection[int]]) -> None:
+        """The parts of two contacts are apart again, as `sides`: no attribute of the two is known until it is told
+        anew, and of the lists each side knows what was told of its own parts. All must be sealed."""
+        both = np.array(sorted((survivor, restored)), np.uint32)
+        self._voided = {}
+        for name, writer in self._attributes.items():
+            run = writer.void(both)
+            for at_us, order, kind, raw in zip(*(column.tolist() for column in run.columns()[1:]), strict=True):
+                self._voided.setdefault((name, at_us, kind, raw), []).append(order)
+        for name, writer in self._lists.items():
+            for side in sides:
+                told = partial(self.tellers.told_of, name, side=side)
+                writer.keep(np.array(sorted(side), np.uint32), told)
 
     def seal(self, moves: Moves) -> None:
         """Apply `moves` to all writes and sort what waits in."""
@@ -126,6 +154,9 @@ class AttributeStore:
         self._kinds = dict(kinds)
         self._element_kinds = dict(element_kinds)
         self.next_log_order = next_log_order
+
+    def _encoded(self, name: str, value: Value | None) -> tuple[int, int]:
+        return (MISSING, 0) if value is None else self._encode(name, value)
 
     def _encode(self, name: str, value: Value) -> tuple[Kind, int]:
         kind = kind_of(value)

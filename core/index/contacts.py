@@ -108,6 +108,11 @@ class ContactView:
         """Where the facts of each belong: ITSELF, ERASED, or the number of the survivor."""
         return _forward(self.forward.take(contacts, (0,))[0])
 
+    def erased(self) -> NDArray[np.uint32]:
+        """All contacts that were erased, ascending."""
+        everyone = np.arange(self.count, dtype=np.uint32)
+        return np.flatnonzero(self.forward_of(everyone) == ERASED).astype(np.uint32)
+
     def parts(self, contacts: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """`contacts` and the contacts that were merged into them, in no order."""
         if len(self.losers) == 0:
@@ -264,8 +269,14 @@ class ContactTable:
             self._fresh.add(part)
         self._parts.pop(contact, None)
         self._send(gone, _ERASED_HELD)
-        self._alive.clear(np.array(gone, np.int64))
+        for column in (self._alive, self._known, *self._channels):
+            column.clear(np.array(gone, np.int64))
         self._pairs = None
+
+    @property
+    def erased_count(self) -> int:
+        """How many contacts were ever erased."""
+        return len(self._erased)
 
     def flush_states(self) -> None:
         """Write the states that wait into the columns."""

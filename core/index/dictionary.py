@@ -61,6 +61,15 @@ class TextDictionary:
             raise KeyError(code)
         return text
 
+    def keep_only(self, used: NDArray[np.bool_]) -> None:
+        """Forget the texts whose code is not `used`; what still holds such a code (an earlier root, a list that is
+        nobody's) reads "" from now on. Codes beyond `used` stay. For the writer."""
+        for code in np.flatnonzero(~used).tolist():
+            text = self._texts[code]
+            if text:
+                del self._codes[text]
+                self._texts[code] = ""
+
     def texts(self) -> list[str]:
         """All texts in the order of their codes, "" for those that are gone; a new list."""
         return [text or "" for text in self._texts]

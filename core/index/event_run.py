@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.events.columns import MACHINE
 from core.index.contact_order import ContactOrder
+from core.index.contact_totals import ContactTotals
 from core.index.event_blocks import BlockWords
 from core.index.event_ids import EventIds, join_ids
 from core.index.packing import Packed, offsets_of
@@ -21,6 +22,8 @@ from core.schema import Kind
 
 #: Under which the instants of events are kept among the parameters; no parameter has this name.
 _TIMES = ("\0occurred_at", Kind.INSTANT)
+#: Under which is kept whose event before stands at the same instant.
+_REPEATED = ("\0repeated", Kind.BOOLEAN)
 
 
 @dataclass(slots=True)
@@ -31,6 +34,7 @@ class _Lazy:
     blocks: BlockWords | None = None
     span: tuple[int, int] | None = None
     by_contact: dict[tuple[str, Kind], Packed] = field(default_factory=dict)
+    totals: dict[tuple[str, Kind] | None, ContactTotals] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,13 @@ class EventRun:
         """What is kept only to answer sooner."""
         blocks = self._lazy.blocks
         ordered = sum(packed.codes.nbytes for packed in list(self._lazy.by_contact.values()))
+        ordered += sum(totals.nbytes for totals in list(self._lazy.totals.values()))
         return ordered + (0 if blocks is None else blocks.nbytes)
 
     def forget(self) -> None:
         """Drop what is kept only to answer sooner; it is made again where a question needs it."""
         self._lazy.blocks = None
-        self._lazy.by_contact = {}
+        self._lazy.by_contact, self._lazy.totals = {}, {}
 
     def between(self, start_us: int, until_us: int) -> slice:
         """The rows with `start <= occurred_at < until`."""
@@ -155,12 +160,39 @@ class EventRun:
             found = self._lazy.by_contact[(name, column.kind)] = column.packed.take(self.contact_rows())
         return found
 
+    def contact_totals(self, name: str | None, column: Column | None) -> ContactTotals:
+        """The last row, the number of events and the sum of the codes of `values_by_contact` (none where no parameter
+        is named) of each contact; kept, so that windows that hold all of the run read no single event."""
+        key = None if name is None or column is None else (name, column.kind)
+        found = self._lazy.totals.get(key)
+        if found is None:
+            codes = np.zeros(0, np.uint8)
+            if name is not None and column is not None:
+                codes = self.values_by_contact(name, column).codes
+            found = self._lazy.totals[key] = ContactTotals.of(self.contact_order(), codes)
+        return found
+
     def times_by_contact(self) -> NDArray[np.int64]:
         """`occurred_at_us` in the order of `contact_rows()`; kept for the same reason."""
         found = self._lazy.by_contact.get(_TIMES)
         if found is None:
             found = self._lazy.by_contact[_TIMES] = Packed(self.occurred_at_us[self.contact_rows()])
         return found.codes
+
+    def repeated_by_contact(self) -> NDArray[np.bool_]:
+        """Whether the event at each place of `contact_rows()` has the contact and the instant of that before it; empty
+        where none has. Kept, so that whoever only has to tell later events from equal ones reads no instants."""
+        found = self._lazy.by_contact.get(_REPEATED)
+        if found is None:
+            order = self.contact_order()
+            times = self.occurred_at_us[order.rows]
+            repeated = np.zeros(len(self), np.bool_)
+            repeated[1:] = (times[1:] == times[:-1]) & (order.low[1:] == order.low[:-1])
+            # The first place of a block has another contact than the one before it, whatever its last eight bits.
+            repeated[order.starts[:-1][order.starts[:-1] < len(self)]] = False
+            found = Packed((repeated if repeated.any() else repeated[:0]).view(np.uint8))
+            self._lazy.by_contact[_REPEATED] = found
+        return found.codes.view(np.bool_)
 
     def rows_among(self, contacts: NDArray[np.uint32]) -> NDArray[np.int64]:
         """The rows of `contacts`, in no order, without making the order by contact for that alone."""
@@ -224,6 +256,15 @@ class EventRun:
         if self._lazy.blocks is not None:
             changed._lazy.blocks = self._lazy.blocks.moved(self.contacts, contacts)
         return changed
+
+    def marked(self, rows: NDArray[np.int64], serial: int) -> EventRun:
+        """The same events, those at `rows` made by machines."""
+        if len(rows) == 0:
+            return self
+        flags = np.zeros(len(self), np.uint8) if self.flags is None else self.flags.copy()
+        flags[rows] |= MACHINE
+        lazy = _Lazy(contact_order=self._lazy.contact_order)
+        return replace(self, serial=serial, flags=flags, has_machine=True, _lazy=lazy)
 
     def with_contacts(self, contacts: NDArray[np.uint32], serial: int) -> EventRun:
         """The same events under other contact numbers."""

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.events.columns import EventColumns
+from core.events.facts import MarkedEvent
 from core.index.contacts import Moves
 from core.index.dictionary import TextDictionary
 from core.index.event_decode import decode
+from core.index.event_marks import Mark, marked_rows
 from core.index.event_merge import merge_all, merge_runs, sorted_run
+from core.index.event_parting import Parting
 from core.index.event_run import EventRun, join
 from core.index.event_ties import EventTies, Gone
 from core.index.tied_events import RunSpans, tied_events
@@ -51,6 +54,7 @@ class EventStore:
         self._pending: list[EventRun] = []
         self._pending_types: list[NDArray[np.uint32]] = []
         self._pending_rows = 0
+        self._marks: list[Mark] = []
         self._runs: dict[str, tuple[EventRun, ...]] = {}
         self._waiting: list[str] = []
         self._spans = RunSpans()
@@ -71,6 +75,15 @@ class EventStore:
         self._pending_rows += len(events)
         return self._pending_rows >= _PENDING_ROWS
 
+    def mark(self, contact: int, events: Sequence[MarkedEvent]) -> None:
+        """A machine made these events of `contact`, of those added so far; it counts once sealed."""
+        self._marks += [Mark(one.id.encode(), one.occurred_at_us, contact, self.next_log_order) for one in events]
+
+    @property
+    def marks_wait(self) -> bool:
+        """Whether there are marks that `seal` has not applied yet."""
+        return bool(self._marks)
+
     def seal(self, moves: Moves) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
         """Apply `moves` to all events and sort what waits into runs.
 
@@ -78,6 +91,9 @@ class EventStore:
         """
         if moves:
             self._move(moves)
+        marks, self._marks = [mark.moved(moves) for mark in self._marks], []
+        if marks:
+            self._mark_runs(marks)
         if not self._pending:
             return np.zeros(0, np.uint32), np.zeros(0, np.int64)
         types = np.concatenate(self._pending_types)
@@ -85,6 +101,9 @@ class EventStore:
         self._pending, self._pending_types, self._pending_rows = [], [], 0
         contacts, kept = moves.resolve(fresh.contacts)
         fresh = fresh.with_contacts(contacts, 0)
+        if marks:
+            first = self.next_log_order - len(fresh)
+            fresh = fresh.marked(marked_rows(marks, fresh, first), 0)
         self._tie(fresh, types, None if kept.all() else np.flatnonzero(kept))
         for code in sorted_unique(types).tolist():
             rows = np.flatnonzero((types == code) & kept)
@@ -92,6 +111,26 @@ class EventStore:
                 self._append(self._dictionary.text(code), fresh.take(rows, self._serial()))
         self._merge_due()
         return contacts[kept], fresh.occurred_at_us[kept]
+
+    def part(self, parting: Parting) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Give events of a contact back to another one; whatever waits must be sealed. Returns contacts and instants
+        of all events of both, in no order."""
+        survivor = np.array([parting.survivor], np.uint32)
+        contacts, instants = [survivor[:0]], [np.zeros(0, np.int64)]
+        for name, runs in self._runs.items():
+            parted = []
+            for run in runs:
+                rows = run.rows_among(survivor)
+                leaving = parting.rows(run, rows) if len(rows) else rows
+                if len(leaving):
+                    owners = run.contacts.copy()
+                    owners[leaving] = parting.restored
+                    run = run.moved(survivor, owners, self._serial())
+                contacts.append(run.contacts[rows])
+                instants.append(run.occurred_at_us[rows])
+                parted.append(run)
+            self._runs[name] = tuple(parted)
+        return np.concatenate(contacts), np.concatenate(instants)
 
     def view(self) -> Mapping[str, tuple[EventRun, ...]]:
         """The sealed runs by type name, as of now."""
@@ -202,6 +241,13 @@ class EventStore:
             self._runs[name] = tuple(moved)
         self.ties = self.ties.without(gone)
 
+    def _mark_runs(self, marks: Sequence[Mark]) -> None:
+        for name, runs in self._runs.items():
+            found = [marked_rows(marks, run) for run in runs]
+            if any(map(len, found)):
+                pairs = zip(runs, found, strict=True)
+                self._runs[name] = tuple(run.marked(rows, self._serial()) if len(rows) else run for run, rows in pairs)
+
     def _moved(self, run: EventRun, rows: NDArray[np.int64], moves: Moves) -> EventRun:
         """`rows` of `run` go to their new contacts, or vanish."""
         owners, kept = moves.resolve(run.contacts[rows])
@@ -212,7 +258,8 @@ class EventStore:
             return changed
         remaining = np.ones(len(run), np.bool_)
         remaining[rows[~kept]] = False
-        return changed.take(np.flatnonzero(remaining), changed.serial)
+        # Packed anew: what is left must not tell how small or large the values of the erased were.
+        return changed.take(np.flatnonzero(remaining), changed.serial).packed()
 
     def _learn(self, name: str, run: EventRun) -> None:
         kinds = self._param_kinds.setdefault(name, {})

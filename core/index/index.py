@@ -8,11 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.events.columns import EventColumns
-from core.events.facts import AttributeWrite, ContactFact, ContactState, Erasure, ListChange, Merge, ProductState
+from core.events.facts import (
+    AttributeWrite,
+    ConsentWrite,
+    ContactFact,
+    ContactState,
+    Erasure,
+    ListChange,
+    MachineMark,
+    Merge,
+    ProductState,
+    Unmerge,
+)
 from core.index.attribute_store import AttributeStore
 from core.index.bulk import StateColumns, WriteColumns
 from core.index.contacts import ContactTable
 from core.index.dictionary import TextDictionary
+from core.index.event_parting import Parting
 from core.index.event_run import EventRun
 from core.index.event_store import Compaction, EventStore
 from core.index.product_store import ProductStore
@@ -42,14 +54,36 @@ class Index:
         """Fold one entry of the log: resolved `events` in log order, and `facts` in the order of `before_event`.
 
         `position` is the entry's; applying an entry twice is the caller's to prevent. A merge or an erasure holds for
-        all facts of its contact, those that arrive later included, so events need no splitting at `before_event`.
+        all facts of its contact, those that arrive later included, so events need no splitting at `before_event`; marks
+        and unmerges speak of the events before them.
         Raises CdpError for events without contact numbers, and leaves the index as it was.
         """
-        due = self.events.add(events)
+        marked = any(isinstance(fact, MachineMark | Unmerge) for fact in facts)
+        anew: int | None = None  # the item of an unmerge, whose other facts tell what is known
+        due, added = (False, 0) if marked else (self.events.add(events), len(events))
         if events.contacts is not None and len(events):
             self.contacts.grow(int(events.contacts.max()) + 1)
         for fact in facts:
-            self._fold(fact)
+            if isinstance(fact, ListChange) and fact.item == anew:
+                # Who heard of which change of a list is known here: the store kept it for each side.
+                self._existence.append((fact.contact, fact.occurred_at_us))
+            elif isinstance(fact, AttributeWrite) and fact.item == anew:
+                self.attributes.write_anew(fact.contact, fact.name, fact.value, fact.occurred_at_us)
+                self._existence.append((fact.contact, fact.occurred_at_us))
+            elif isinstance(fact, MachineMark | Unmerge):  # they speak of the events before, those of this entry too
+                until = max(added, min(fact.before_event, len(events)))
+                due = self.events.add(events.take(np.arange(added, until))) or due
+                added = until
+                if isinstance(fact, MachineMark):
+                    self.events.mark(fact.contact, fact.events)
+                else:
+                    anew = fact.item if self._unmerge(fact) else None
+            else:
+                if not isinstance(fact, ContactState | ConsentWrite) or fact.item != anew:
+                    anew = None
+                self._fold(fact)
+        if added < len(events):
+            due = self.events.add(events.take(np.arange(added, len(events)))) or due
         self.position = position
         self._dirty = True
         if due or self.attributes.due:
@@ -98,6 +132,7 @@ class Index:
             next_log_orders=(self.events.next_log_order, self.attributes.next_log_order),
             products=self.products.view(),
             ties=self.events.ties,
+            tellers=self.attributes.tellers.view(),
         )
         self._dirty = False
         return self._root
@@ -131,15 +166,28 @@ class Index:
                 self._existence.append((fact.contact, fact.occurred_at_us))
             case ListChange():
                 parts = self.contacts.parts_of(fact.contact)
-                self.attributes.put_on_list(fact.contact, fact.list_name, fact.member, fact.occurred_at_us, parts)
+                told_of = fact.part or fact.contact
+                self.attributes.put_on_list(told_of, fact.list_name, fact.member, fact.occurred_at_us, parts)
                 self._existence.append((fact.contact, fact.occurred_at_us))
             case Merge():
+                if self.events.marks_wait:
+                    self._seal()  # a mark speaks of events of its contact as it was then
                 self._flush_existence()
                 self.contacts.merge(fact.survivor, fact.loser)
             case Erasure():
                 self.contacts.erase(fact.contact)
             case ProductState():
                 self.products.write(fact.product_id, fact.fields, fact.occurred_at_us)
+
+    def _unmerge(self, fact: Unmerge) -> bool:
+        """Two contacts again; False where they are not one."""
+        self._seal()  # what came before is of the one that they were
+        sides = self.contacts.unmerge(fact.survivor, fact.restored, fact.parts)
+        if sides is None:
+            return False
+        self.contacts.existed(*self.events.part(Parting.of(fact)))
+        self.attributes.unmerge(fact.survivor, fact.restored, sides)
+        return True
 
     def _seal(self) -> None:
         self._flush_existence()

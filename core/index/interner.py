@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +127,13 @@ class LocationInterner:
     def __init__(self) -> None:
         self.values: list[Location] = []
         self._numbers: dict[Location, int] = {}
+
+    def load(self, values: Sequence[Location], keep: Sequence[bool]) -> None:
+        """Put back the locations of a snapshot under their numbers; those not kept get a number that no value has."""
+        for number, (value, kept) in enumerate(zip(values, keep, strict=True)):
+            self.values.append(value)
+            if kept:
+                self._numbers[value] = number
 
     def number(self, value: Location) -> int:
         """The number of `value`."""

@@ -14,6 +14,10 @@ from core.kernels.searching import search_pieces
 from core.schema import DECIMAL_SCALE, Kind
 
 STOCK, PRICE, SALE_PRICE = "stock", "price", "sale_price"
+#: A product in stock of which nobody says how many there are; and the limit that its feed told it with.
+AVAILABLE, LOW_STOCK = "available", "low_stock"
+#: Pieces of what is available without a number: more than any limit of low stock.
+MANY = 2**62
 #: Whole prices beyond this are no decimals.
 _LARGEST_WHOLE = 9 * 10**14
 
@@ -36,12 +40,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class ProductStates:
-    """What is known of some products: `stock` in pieces, `price` and `sale_price` in units of 1e-4. Nothing is known of
-    a product that was never heard of by then, or deleted."""
+    """What is known of some products: `stock` in pieces (MANY where only `available` was told), `price` and
+    `sale_price` in units of 1e-4, `low_stock` the limit that its feed told with it. Nothing is known of a product that
+    was never heard of by then, or deleted."""
 
     stock: Known
     price: Known
     sale_price: Known
+    low_stock: Known
 
 
 @dataclass(slots=True)
@@ -94,7 +100,9 @@ class ProductRun:
     def states(self) -> ProductStates:
         """What each row says."""
         if self._lazy.states is None:
-            self._lazy.states = ProductStates(self._whole(STOCK), self._amount(PRICE), self._amount(SALE_PRICE))
+            self._lazy.states = ProductStates(
+                self._stock(), self._amount(PRICE), self._amount(SALE_PRICE), self._whole(LOW_STOCK)
+            )
         return self._lazy.states
 
     def by_time(self) -> NDArray[np.intp]:
@@ -107,6 +115,16 @@ class ProductRun:
         """All rows of some products (ascending, unique)."""
         starts, stops = np.searchsorted(self.products, codes, "left"), np.searchsorted(self.products, codes, "right")
         return expand_ranges(starts, stops)[0]
+
+    def _stock(self) -> Known:
+        known = self._whole(STOCK)
+        for column in self.fields.columns.get(AVAILABLE, ()):
+            if column.kind is Kind.BOOLEAN:
+                rows = np.arange(len(self)) if column.rows is None else column.rows
+                uncounted = ~known.present[rows]
+                known.values[rows[uncounted]] = np.where(column.values[uncounted] != 0, MANY, 0)
+                known.present[rows[uncounted]] = True
+        return known
 
     def _whole(self, name: str) -> Known:
         known = Known(np.zeros(len(self), np.int64), np.zeros(len(self), np.bool_))
@@ -150,7 +168,7 @@ class ProductView:
         """What is known of each product (dictionary codes, any order, repeats allowed) at its instant."""
         n = len(codes)
         best_at, best_log = np.full(n, -(2**63)), np.full(n, -1, np.int64)
-        found = ProductStates(*(Known(np.zeros(n, np.int64), np.zeros(n, np.bool_)) for _ in range(3)))
+        found = ProductStates(*(Known(np.zeros(n, np.int64), np.zeros(n, np.bool_)) for _ in range(4)))
         for run in self.runs:
             rows = run.rows_at(codes, at_us)
             held = np.flatnonzero(rows >= 0)
@@ -163,6 +181,7 @@ class ProductView:
                 (found.stock, states.stock),
                 (found.price, states.price),
                 (found.sale_price, states.sale_price),
+                (found.low_stock, states.low_stock),
             ):
                 mine.values[newer], mine.present[newer] = theirs.values[rows], theirs.present[rows]
         return found

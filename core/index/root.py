@@ -14,6 +14,7 @@ from core.index.dictionary import TextDictionary
 from core.index.event_run import EventRun
 from core.index.event_ties import EventTies
 from core.index.interner import ListView
+from core.index.list_tellers import TellersView
 from core.index.product_contacts import contacts_with
 from core.index.product_view import ProductView
 from core.index.steps import StepView, in_time_order
@@ -55,6 +56,7 @@ class Root:
     next_log_orders: tuple[int, int]
     products: ProductView = ProductView()
     ties: EventTies = EventTies()
+    tellers: TellersView = TellersView()
 
     @property
     def contact_count(self) -> int:

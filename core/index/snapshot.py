@@ -44,16 +44,12 @@ def encode(root: Root) -> Iterator[Draft]:
     Texts that no fact holds any more (of erased contacts) are left out.
     """
     names: list[str] = []
-    used = np.zeros(len(root.dictionary), np.bool_)
+    used = _used_by_types(root)
     for section, codes in _content(root):
         for part in codes:
             used[part] = True
         names.append(section.name)
         yield section
-    for type_name in root.events:
-        code = root.dictionary.code(type_name)
-        if code is not None:
-            used[code] = True
     texts = [root.dictionary.text(code) if keep else "" for code, keep in enumerate(used.tolist())]
     dictionary = pack(_DICTIONARY, {**pack_texts(texts), "used": used})
     yield dictionary
@@ -90,6 +86,24 @@ def decode(sections: Iterable[Section | Draft]) -> Index:
     return index
 
 
+def forget_texts(index: Index) -> None:
+    """Forget the texts that no fact holds any more, those that only the erased had. For the writer, as it must not go
+    on meanwhile; it reads every column of texts, so it is worth calling where somebody was erased."""
+    root = index.root()
+    used = _used_by_types(root)
+    for _, codes in _content(root):
+        for part in codes:
+            used[part] = True
+    root.dictionary.keep_only(used)
+
+
+def _used_by_types(root: Root) -> NDArray[np.bool_]:
+    used = np.zeros(len(root.dictionary), np.bool_)
+    codes = (root.dictionary.code(type_name) for type_name in root.events)
+    used[[code for code in codes if code is not None]] = True
+    return used
+
+
 def _manifest(root: Root, names: list[str]) -> dict[str, object]:
     learned = root.learned
     return {
@@ -117,8 +131,7 @@ def _content(root: Root) -> Iterator[tuple[Draft, list[NDArray[np.uint32]]]]:
     ):
         held = [steps.values_of_kind(kind) for steps in root.attributes.values()]
         yield _pack_lists(name, lists, sorted_unique(np.concatenate([np.zeros(0, np.int64), *held])))
-    places = np.array([[at.latitude_e7, at.longitude_e7] for at in root.locations], np.int64).reshape(-1, 2)
-    yield pack(_LOCATIONS, {"latitude": places[:, 0], "longitude": places[:, 1]}), []
+    yield _pack_locations(root), []
     for name, steps in root.attributes.items():
         yield pack_steps(_ATTRIBUTES + name, steps), [steps.values_of_kind(Kind.TEXT).astype(np.uint32)]
     for name, steps in root.lists.items():
@@ -162,6 +175,16 @@ def _pack_lists(name: str, lists: ListView, used: NDArray[np.int64]) -> tuple[Dr
     return pack(name, {"keep": keep, "lengths": lengths, **arrays}, facts), text_codes(elements)
 
 
+def _pack_locations(root: Root) -> Draft:
+    """Locations keep their numbers; those that no contact holds any more are marked."""
+    places = np.array([[at.latitude_e7, at.longitude_e7] for at in root.locations], np.int64).reshape(-1, 2)
+    keep = np.zeros(len(places), np.bool_)
+    for steps in root.attributes.values():
+        keep[steps.values_of_kind(Kind.LOCATION)] = True
+    places[~keep] = 0
+    return pack(_LOCATIONS, {"latitude": places[:, 0], "longitude": places[:, 1], "keep": keep})
+
+
 def _pack_events(type_name: str, run: EventRun) -> Draft:
     # The name alone says what it is: the run itself is not held by whoever remembers the draft.
     return Draft(f"{_EVENTS}{type_name}/{run.serial}", partial(_event_content, type_name, run), ())
@@ -194,8 +217,9 @@ def _decode_one(index: Index, section: Section | Draft) -> None:
         interner: ListInterner = index.attributes.text_lists if name == _TEXT_LISTS else index.attributes.object_lists
         interner.load(arrays["keep"], arrays["lengths"], unpack_table("elements", arrays, facts))
     elif name == _LOCATIONS:
-        for latitude, longitude in zip(arrays["latitude"].tolist(), arrays["longitude"].tolist(), strict=True):
-            index.attributes.locations.number(Location(latitude, longitude))
+        latitudes, longitudes = arrays["latitude"].tolist(), arrays["longitude"].tolist()
+        keep = arrays["keep"].tolist() if "keep" in arrays else [True] * len(latitudes)
+        index.attributes.locations.load([Location(*place) for place in zip(latitudes, longitudes, strict=True)], keep)
     elif name == _PRODUCTS:
         index.products.load(unpack_products(section))
     elif name == _TIES:

@@ -14,6 +14,7 @@ from core.index.section import Content, Draft, Section, unpack
 from core.index.step_run import MISSING, StepRun, step_run
 from core.index.steps import AT, CODE, KIND, ORDER, VALUE, StepView
 
+_BEFORE_ALL = -(2**63)
 _HISTORY = ("history_contacts", "history_at_us", "history_log_order", "history_kinds", "history_values")
 
 
@@ -33,8 +34,11 @@ def _content(view: StepView) -> Content:
         arrays["codes"] = latest.whole(CODE)
         arrays["entry_kinds"] = np.where(used, view.entries.kinds, MISSING).astype(np.uint8)
         arrays["entry_values"] = np.where(used, view.entries.values, 0)
-    arrays |= dict(zip(_HISTORY, step_run(view.history).columns(), strict=True))
-    return arrays, {"latest_us": view.latest_us}
+    history = step_run(view.history)
+    arrays |= dict(zip(_HISTORY, history.columns(), strict=True))
+    # Of what is there: the view's bound may still be an instant of somebody who was erased.
+    latest_us = max(int(column.max(initial=_BEFORE_ALL)) for column in (arrays["at_us"], history.at_us))
+    return arrays, {"latest_us": latest_us}
 
 
 def unpack_steps(section: Section | Draft) -> StepView:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,7 +50,7 @@ class StepWriter:
         added = [*self._pending_runs, self._fresh()]
         self._pending_runs = []
         if moves:
-            added += self._take_moved(moves)
+            added += self._take_out(moves.fresh)
         self._append(step_run([_moved(run, moves, keep_parts=keep_parts) for run in added if len(run)]))
 
     @property
@@ -109,15 +111,24 @@ class StepWriter:
             np.array(values, np.int64),
         )
 
-    def _take_moved(self, moves: Moves) -> list[StepRun]:
-        """Remove the writes of contacts that moved, and return them."""
-        taken, remaining = [self._latest_of(moves.fresh)], []
+    def void(self, contacts: NDArray[np.uint32]) -> StepRun:
+        """Forget all writes of `contacts` (ascending), and return them; whatever waits must be sealed."""
+        return step_run(self._take_out(contacts))
+
+    def keep(self, contacts: NDArray[np.uint32], kept: Callable[[StepRun], NDArray[np.bool_]]) -> None:
+        """Forget the writes of `contacts` (ascending) that are not `kept`; whatever waits must be sealed."""
+        taken = step_run(self._take_out(contacts))
+        self._append(taken.take(kept(taken)))
+
+    def _take_out(self, contacts: NDArray[np.uint32]) -> list[StepRun]:
+        """Remove the writes of `contacts`, and return them."""
+        taken, remaining = [self._latest_of(contacts)], []
         gone = taken[0].contacts
         if len(gone):
             zero = np.zeros(len(gone), np.uint8)
             self._table.set(gone, [zero] * (3 if self._entries is not None else 4))
         for run in self._history:
-            rows, _ = run.rows_of(moves.fresh)
+            rows, _ = run.rows_of(contacts)
             if len(rows) == 0:
                 remaining.append(run)
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from core.schema import Instant, Scalar
@@ -42,6 +42,7 @@ class Run:
     that comes again for the same key brings newer ones. `upstream_position` is that of
     ingest's log which brought the trigger. `check_position` > 0: the exit condition is still to be asked as of that
     position of the profile log. `checked`: it was asked since the run came to its block; never kept over a restart.
+    `part`: the contact that the run would be of had nobody ever been merged; None: `contact`.
     """
 
     run_id: str
@@ -64,7 +65,14 @@ class Run:
     end_reason: str = ""
     ended_at_us: int = 0
     steps: tuple[Step, ...] = ()
+    part: int | None = None
     checked: bool = field(default=False, compare=False)
+
+
+def moved(run: Run, contact: int) -> Run:
+    """The run as that of another contact, by a merge or because one is taken back."""
+    part = run.contact if run.part is None else run.part
+    return replace(run, contact=contact, part=None if part == contact else part)
 
 
 def run_id_of(scenario: str, version: int, contact: int, trigger_id: str) -> str:

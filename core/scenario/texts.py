@@ -17,6 +17,7 @@ from core.query.ast import (
     FilterTree,
     Group,
     HasBeenIn,
+    Interest,
     MessageCount,
     MessageVerb,
     OnDay,
@@ -146,9 +147,9 @@ def _window_operands(window: Window | None) -> tuple[Operand, ...]:
 
 def _refers(part: object) -> bool:
     """Whether an answer comes from events that the text does not name: those of another segment, of its history, or of
-    an RFM model."""
+    an RFM model or a model of interests."""
     match part:
-        case SegmentReference() | RfmInCell() | RfmMoved():
+        case SegmentReference() | RfmInCell() | RfmMoved() | Interest():
             return True
         case WasIn(group) | HasBeenIn(group):
             return group is Group.SEGMENT

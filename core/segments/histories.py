@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.events.facts import ContactFact, Erasure
+from core.index.contacts import ContactTable
 from core.query.knowledge import MembershipHistory
 from core.segments.changes import BulkChange, Change
 
@@ -113,12 +115,14 @@ class Histories:
             kept = self._kept[name] = _Kept(_empty(int(at_us[0])))
         kept.add(contacts, at_us, entered)
 
-    def forget(self, contact: int) -> None:
-        """An erased contact was never anywhere."""
+    def forget(self, contacts: NDArray[np.uint32]) -> None:
+        """Erased contacts were never anywhere."""
+        if len(contacts) == 0:
+            return
         for kept in self._kept.values():
             history = kept.view()
-            if contact in history.contacts:
-                stays = history.contacts != contact
+            stays = ~np.isin(history.contacts, contacts)
+            if not stays.all():
                 kept.sealed = MembershipHistory(
                     history.since_us, history.contacts[stays], history.at_us[stays], history.entered[stays]
                 )
@@ -130,6 +134,12 @@ class Histories:
     def pin(self) -> PinnedHistories:
         """All of them as of now, for readers in other threads."""
         return PinnedHistories({name: (kept.sealed, kept.parts) for name, kept in self._kept.items()})
+
+
+def erased_by(facts: Sequence[ContactFact], contacts: ContactTable) -> NDArray[np.uint32]:
+    """Whom these facts, which are not folded yet, erase: the contacts and their parts."""
+    gone = [part for fact in facts if isinstance(fact, Erasure) for part in contacts.parts_of(fact.contact)]
+    return np.array(gone, np.uint32)
 
 
 def _empty(since_us: int) -> MembershipHistory:

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from core.events.facts import Erasure, FactBatch
+from core.events.facts import FactBatch
 from core.index.bit_column import BitColumn
 from core.index.contact_set import ContactSet
 from core.index.index import Index
@@ -27,7 +27,7 @@ from core.segments.agenda import agenda, midnights_between
 from core.segments.asking import Asker
 from core.segments.changes import NO_CHANGES, BulkChange, Cause, Change, Changes
 from core.segments.fresh import appeared
-from core.segments.histories import Histories
+from core.segments.histories import Histories, erased_by
 from core.segments.passing import Pairs, is_simple, quick_changes
 from core.segments.pieces import Pieces, Steps, same_step
 from core.segments.publication import Number, Publication
@@ -91,6 +91,7 @@ class Standing:
         (as `numbers` gave them) and everything that was recorded before, in order: after a restart."""
         self._publication.load(numbers or {})
         self._histories.record(recorded)
+        self._histories.forget(self._index.root().contacts.erased())
         self._saved |= {one.name: one for one in saved}
         self._arrange()
         root = self._index.root()
@@ -205,15 +206,14 @@ class Standing:
                 self._after_product(wave, wave.product, pieces)
             return
         before = self._index.root()
+        erased = erased_by(facts, self._index.contacts)
         self._index.apply(events, facts, batch.position)
         root, steps = self._index.root(), wave.table(batch.events)
-        for fact in facts:
-            if isinstance(fact, Erasure):
-                self._histories.forget(fact.contact)
         touched = self._touched_by.wave(wave.facts, steps.contacts, events, before, root, self._clock_us)
         for name, turned in self._tracked.facts(wave.facts, events, touched, root, self._clock_us):
             self._turn(name, turned, steps.of(turned.contacts), pieces)
         self._ask(root, touched, steps.in_any, pieces)
+        self._histories.forget(erased)
 
     def _events(self, batch: FactBatch, parts: Split, pieces: Pieces) -> None:
         """Events of contacts of whom the entry has no other facts. Tracked segments take all of them at once, the

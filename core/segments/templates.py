@@ -26,6 +26,8 @@ _MONTH = "cohort of contacts added more than 30 days ago"
 #: Some sources tell a whole cart, others each product put into it; some a visit, others its pages.
 _CART = "any of (cart_updated, product_added_to_cart)"
 _VISIT = "any of (site_visited, page_viewed)"
+#: What was paid and not returned or cancelled; see core.orders.book.
+_SPENT = "sum(any of (order_completed, order_corrected).total)"
 
 TEMPLATES: tuple[Template, ...] = (
     # --- value ---------------------------------------------------------------------------------------------------
@@ -44,7 +46,7 @@ TEMPLATES: tuple[Template, ...] = (
         "top spenders",
         "value",
         "The best twentieth by what they spent in a year.",
-        "sum(order_completed.total) in last 365 days in top 5 %",
+        f"{_SPENT} in last 365 days in top 5 %",
     ),
     Template(
         "average check VIP",
@@ -56,7 +58,7 @@ TEMPLATES: tuple[Template, ...] = (
         "valuable and cooling",
         "value",
         "Spend more than most, and visit half as often as before.",
-        f"sum(order_completed.total) in last 365 days above average and {_VISIT} falling by 50 % over last 30 days",
+        f"{_SPENT} in last 365 days above average and {_VISIT} falling by 50 % over last 30 days",
     ),
     # --- purchases -----------------------------------------------------------------------------------------------
     Template(
@@ -184,6 +186,18 @@ TEMPLATES: tuple[Template, ...] = (
         "Viewed the section in the last month and bought nothing of it: one segment for all sections.",
         "did product_viewed (category = :section) in last 30 days "
         "and did not order_completed (any item (category = :section)) in last 30 days",
+    ),
+    Template(
+        "fond of a category",
+        "intentions",
+        "View, want and buy from the category, lately more than long ago: one segment for all categories.",
+        "interest in category :category >= 3",
+    ),
+    Template(
+        "favourite category",
+        "intentions",
+        "The category is the one they are most interested in: for a digest of it.",
+        "top interest in category = :category",
     ),
     Template(
         "more views",

@@ -17,13 +17,14 @@ _VERSION = 1
 @dataclass(frozen=True, slots=True)
 class EndedRow:
     """What is kept in memory of a run that ended. `contact` is whose it is after all merges; `counts` says whether it
-    was a run in the sense of "once"."""
+    was a run in the sense of "once"; `part` is that of the run."""
 
     scenario: str
     contact: int
     key: str
     started_at_us: int
     counts: bool
+    part: int | None = None
 
 
 def encode_run(run: Run) -> bytes:
@@ -51,6 +52,8 @@ def encode_run(run: Run) -> bytes:
         "ended_at_us": run.ended_at_us,
         "steps": [[step.block, step.at_us, step.outcome, step.position] for step in run.steps],
     }
+    if run.part is not None:
+        fields["part"] = run.part
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -68,7 +71,8 @@ def decode_run(stored: bytes) -> Run:
 
 def encode_ended(row: EndedRow) -> bytes:
     """The row of a run that ended."""
-    return json.dumps([row.scenario, row.contact, row.key, row.started_at_us, row.counts]).encode()
+    fields = [row.scenario, row.contact, row.key, row.started_at_us, row.counts]
+    return json.dumps(fields if row.part is None else [*fields, row.part]).encode()
 
 
 def decode_ended(stored: bytes) -> EndedRow:

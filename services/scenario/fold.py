@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from core.events.columns import MACHINE, Event
-from core.events.facts import Erasure, FactBatch, Merge
+from core.events.facts import Erasure, FactBatch, Merge, Unmerge
 from core.scenario import machine
 from core.scenario.definition import Reentry
 from core.scenario.machine import Command, Refreshed, Stopped
 from core.scenario.plan import Plan
 from core.scenario.reentry import key_of, may_start
-from core.scenario.run import Run, State, run_id_of, values_of
+from core.scenario.run import Run, State, moved, run_id_of, values_of
 from core.scenario.trigger import (
     MembershipChange,
     Occurrence,
@@ -46,10 +46,10 @@ class Fold:
         kept at once, because conditions ask for it."""
         row, concerned = 0, False
         for fact in batch.facts:
-            if isinstance(fact, Merge | Erasure):
+            if isinstance(fact, Merge | Unmerge | Erasure):
                 concerned |= self._events(batch, row, fact.before_event, upstream_position, now_us)
                 row = fact.before_event
-                concerned |= self._merge(fact, batch.position, now_us) if isinstance(fact, Merge) else self._erase(fact)
+                concerned |= self._person(fact, batch.position, now_us)
         return self._events(batch, row, len(batch.events), upstream_position, now_us) or concerned
 
     def memberships(self, changes: Sequence[MembershipChange], profile_position: int, now_us: int) -> bool:
@@ -69,6 +69,7 @@ class Fold:
         concerned = False
         events = batch.events
         contacts = [] if events.contacts is None else events.contacts.tolist()
+        parts = contacts if batch.parts is None else batch.parts.tolist()
         types = [events.strings[code] for code in events.types.tolist()]
         for row in range(first, until):
             standing = self._runs.of_contact(contacts[row])
@@ -86,7 +87,7 @@ class Fold:
                     plan, event, contacts[row], batch.recorded_at_us, self._zone, upstream_position
                 )
                 if occurrence is not None:
-                    concerned |= self._start(plan, occurrence, batch.position, now_us)
+                    concerned |= self._start(plan, occurrence, batch.position, now_us, parts[row])
         return concerned
 
     def _meet(self, run: Run, event: Event, position: int, recorded_at_us: int, now_us: int) -> None:
@@ -105,7 +106,8 @@ class Fold:
         if after != run:
             self._keep(after, command)
 
-    def _start(self, plan: Plan, occurrence: Occurrence, position: int, now_us: int) -> bool:
+    def _start(self, plan: Plan, occurrence: Occurrence, position: int, now_us: int, part: int | None = None) -> bool:
+        """Start what `occurrence` starts; `part`: of whom it was told, None where nobody says."""
         owner = self._runs.people.owner(occurrence.contact)
         if owner is None:
             return False
@@ -118,27 +120,55 @@ class Fold:
         run, command = machine.start(plan, occurrence, now_us)
         if self._runs.is_known(run.run_id):
             return False  # an earlier run ended for the same missing value
+        if part is not None and part != run.contact:
+            run = replace(run, part=part)
         if owner != run.contact:
             # Its id is that of the contact it happened to: read again after a merge, it is known.
-            run = replace(run, contact=owner)
+            run = moved(run, owner)
             command = machine.needed(plan, run)
         if plan.exit_text is not None and run.state is not State.ENDED:
             run, command = machine.step(plan, run, machine.Event(position), now_us)
         self._keep(run, command)
         return True
 
-    def _merge(self, merge: Merge, position: int, now_us: int) -> bool:
+    def _person(self, fact: Merge | Unmerge | Erasure, position: int, now_us: int) -> bool:
+        match fact:
+            case Merge():
+                self._merge(fact, position, now_us)
+            case Unmerge():
+                self._unmerge(fact, position, now_us)
+            case Erasure():
+                self._erase(fact)
+        return True
+
+    def _merge(self, merge: Merge, position: int, now_us: int) -> None:
         """The loser's runs go on as the survivor's; of two that are about the same, the one that started first."""
         self._runs.people.merged(merge.loser, merge.survivor)
-        moved = self._runs.of_contact(merge.loser)
+        coming = self._runs.of_contact(merge.loser)
         staying = self._runs.of_contact(merge.survivor)
-        for run in moved:
-            plan = self._catalogue.plan(run.scenario, run.version)
-            self._keep(replace(run, contact=merge.survivor), machine.needed(plan, run))
-        for run in sorted((*moved, *staying), key=lambda one: (one.started_at_us, one.run_id)):
+        for run in coming:
+            self._move(run, merge.survivor)
+        for run in sorted((*coming, *staying), key=lambda one: (one.started_at_us, one.run_id)):
             self._meet_merged(self._runs.active[run.run_id], position, now_us)
         self._runs.move_ended(merge.loser, merge.survivor)
-        return True
+
+    def _unmerge(self, unmerge: Unmerge, position: int, now_us: int) -> None:
+        """The runs that the restored contact's parts started go on as its own, with their timers; nothing starts. The
+        facts of each are others now, so all their exits are asked again. A run that a merge ended stays ended."""
+        parts = {unmerge.restored, *unmerge.parts}
+        self._runs.people.unmerged(unmerge.survivor, unmerge.restored, parts)
+        for run in self._runs.of_contact(unmerge.survivor):
+            if run.part in parts:
+                self._move(run, unmerge.restored)
+        for run in (*self._runs.of_contact(unmerge.survivor), *self._runs.of_contact(unmerge.restored)):
+            plan = self._catalogue.plan(run.scenario, run.version)
+            if plan.exit_text is not None:
+                self._keep(*machine.step(plan, run, machine.Event(position), now_us))
+        self._runs.give_back_ended(unmerge.survivor, unmerge.restored, parts)
+
+    def _move(self, run: Run, contact: int) -> None:
+        plan = self._catalogue.plan(run.scenario, run.version)
+        self._keep(moved(run, contact), machine.needed(plan, run))
 
     def _meet_merged(self, run: Run, position: int, now_us: int) -> None:
         plan = self._catalogue.plan(run.scenario, run.version)
@@ -153,7 +183,6 @@ class Fold:
             # The facts of the other half count from here on: the exit may have happened there.
             self._keep(*machine.step(plan, run, machine.Event(position), now_us))
 
-    def _erase(self, erasure: Erasure) -> bool:
+    def _erase(self, erasure: Erasure) -> None:
         self._runs.people.erased(erasure.contact)
         self._forget(self._runs.erase(erasure.contact))
-        return True

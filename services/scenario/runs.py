@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from core.eventlog.protocol import EventLog, Partition, TableWrite
@@ -88,7 +88,7 @@ class Runs:
             self._changes[RUNS].set(key, encode_run(run))
             return
         counts = not run.end_reason.startswith("missing_value:")
-        row = EndedRow(run.scenario, run.contact, run.key, run.started_at_us, counts)
+        row = EndedRow(run.scenario, run.contact, run.key, run.started_at_us, counts, run.part)
         self._add_ended(run.run_id, row)
         self._changes[RUNS].remove(key)
         self._changes[ENDED].set(key, encode_run(run))
@@ -96,12 +96,12 @@ class Runs:
 
     def move_ended(self, loser: int, survivor: int) -> None:
         """The ended runs of `loser` are the survivor's from here on."""
-        for run_id in self._ended_of_contact.pop(loser, set()):
-            row = self._ended[run_id]
-            self._finished[(row.scenario, row.contact, row.key)] -= int(row.counts)
-            moved = replace(row, contact=survivor)
-            self._add_ended(run_id, moved)
-            self._changes[ENDED_INDEX].set(run_id.encode(), encode_ended(moved))
+        self._move_ended(sorted(self._ended_of_contact.get(loser, ())), survivor)
+
+    def give_back_ended(self, survivor: int, restored: int, parts: Collection[int]) -> None:
+        """The ended runs of `parts`, which were the survivor's, are those of `restored` from here on."""
+        mine = sorted(self._ended_of_contact.get(survivor, ()))
+        self._move_ended([run_id for run_id in mine if self._ended[run_id].part in parts], restored)
 
     def erase(self, contact: int) -> list[str]:
         """Forget everything of a contact; returns the ids of the active runs that are gone."""
@@ -142,7 +142,7 @@ class Runs:
         for run_id, payload in zip(ended, stored, strict=True):
             row = self._ended.get(run_id)
             if payload is not None and row is not None:
-                found[run_id] = replace(decode_run(payload), contact=row.contact)
+                found[run_id] = replace(decode_run(payload), contact=row.contact, part=row.part)
         found.update({one: self.active[one] for one in ids if one in self.active})
         return [found[one] for one in ids if one in found]
 
@@ -153,6 +153,18 @@ class Runs:
             return
         yield from ((one, self.active[one]) for one in self._of_contact.get(contact, ()))
         yield from ((one, self._ended[one]) for one in self._ended_of_contact.get(contact, ()))
+
+    def _move_ended(self, run_ids: Iterable[str], contact: int) -> None:
+        for run_id in run_ids:
+            row = self._ended[run_id]
+            self._finished[(row.scenario, row.contact, row.key)] -= int(row.counts)
+            self._ended_of_contact[row.contact].discard(run_id)
+            if not self._ended_of_contact[row.contact]:
+                del self._ended_of_contact[row.contact]
+            part = row.contact if row.part is None else row.part
+            moved = replace(row, contact=contact, part=None if part == contact else part)
+            self._add_ended(run_id, moved)
+            self._changes[ENDED_INDEX].set(run_id.encode(), encode_ended(moved))
 
     def _add(self, run: Run) -> None:
         self.active[run.run_id] = run

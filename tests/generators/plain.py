@@ -7,13 +7,23 @@ from fractions import Fraction
 from functools import singledispatch
 
 from core.events.columns import MACHINE
-from core.events.facts import AttributeWrite, ContactState, Erasure, ListChange, Merge, ProductState
+from core.events.facts import (
+    AttributeWrite,
+    ContactState,
+    Erasure,
+    ListChange,
+    MachineMark,
+    Merge,
+    ProductState,
+    Unmerge,
+)
 from core.query.ast import Limit, Rule
+from core.query.interest_model import InterestModel
 from core.query.knowledge import MembershipHistory
 from core.query.names import Setting
 from core.query.rfm_model import Axis, RfmModel
 from tests.generators.plain_conditions import nested_rule, plain_measure
-from tests.generators.plain_parts import Plain, plain_selection, plain_value
+from tests.generators.plain_parts import Plain, plain_filter, plain_selection, plain_value
 from tests.generators.world import Happened, Logged
 
 __all__ = ["plain_facts", "plain_histories", "plain_rule", "plain_setting", "plain_value"]
@@ -33,7 +43,8 @@ def plain_rule(rule: Rule) -> Plain:
 def plain_setting(setting: Setting) -> Plain:
     """What a workspace decides for all its rules."""
     models = {name: _model(model) for name, model in setting.rfm.items()}
-    return {"workspace": setting.workspace, "low_stock": setting.low_stock, "rfm": models}
+    interests = {name: _interest(model) for name, model in setting.interests.items()}
+    return {"workspace": setting.workspace, "low_stock": setting.low_stock, "rfm": models, "interests": interests}
 
 
 def plain_histories(histories: Mapping[str, MembershipHistory]) -> dict[str, dict[int, list[tuple[int, bool]]]]:
@@ -68,6 +79,15 @@ def _model(model: RfmModel) -> Plain:
     }
 
 
+def _interest(model: InterestModel) -> Plain:
+    return {
+        "parameter": model.parameter,
+        "weights": dict(zip(model.events.names, model.weights, strict=True)),
+        "filter": plain_filter(model.events.filter),
+        "half_life": model.half_life_days,
+    }
+
+
 def _axis(axis: Axis, scale: int = 1) -> Plain:
     bounds = None if axis.bounds is None else [Fraction(bound, scale) for bound in axis.bounds]
     return {"bins": axis.bins, "bounds": bounds}
@@ -92,6 +112,7 @@ def _(line: Happened) -> Plain:
         "params": plain_value(event.params),
         "items": plain_value(event.items),
         "machine": bool(event.flags & MACHINE),
+        "part": line.contact if line.part is None else line.part,
     }
 
 
@@ -108,12 +129,19 @@ def _(line: ContactState) -> Plain:
 
 
 @_fact.register
+def _(line: MachineMark) -> Plain:
+    return {"fact": "mark", "contact": line.contact, "events": {(one.id, one.occurred_at_us) for one in line.events}}
+
+
+@_fact.register
 def _(line: AttributeWrite) -> Plain:
     return {
         "fact": "attribute",
         "contact": line.contact,
         "name": line.name,
         "value": plain_value(line.value),
+        "part": line.part or line.contact,
+        "item": line.item,
         "occurred_at": line.occurred_at_us,
     }
 
@@ -125,6 +153,8 @@ def _(line: ListChange) -> Plain:
         "contact": line.contact,
         "name": line.list_name,
         "member": line.member,
+        "part": line.part or line.contact,
+        "item": line.item,
         "occurred_at": line.occurred_at_us,
     }
 
@@ -132,6 +162,12 @@ def _(line: ListChange) -> Plain:
 @_fact.register
 def _(line: Merge) -> Plain:
     return {"fact": "merge", "survivor": line.survivor, "loser": line.loser}
+
+
+@_fact.register
+def _(line: Unmerge) -> Plain:
+    parts = {line.restored, *line.parts}
+    return {"fact": "unmerge", "survivor": line.survivor, "restored": line.restored, "parts": parts, "item": line.item}
 
 
 @_fact.register

@@ -13,13 +13,16 @@ from core.query.ast import (
     EventAggregate,
     EventCount,
     EventSelection,
+    EventTime,
     Everyone,
     FirstTime,
     HasBeen,
     HasBeenIn,
     InCohort,
     InList,
+    Interest,
     Measure,
+    MeasureCondition,
     MessageCount,
     Node,
     PickedEvent,
@@ -66,6 +69,10 @@ def plain_measure(measure: Measure) -> Plain:
             return {"is": "count", "events": plain_selection(events)}
         case AggregateMeasure(function, path, events):
             return {"is": "aggregate", "function": function.value, "path": path, "events": plain_selection(events)}
+        case EventTime(events, first):
+            return {"is": "time", "events": plain_selection(events), "first": first}
+        case Interest(model, value):
+            return {"is": "interest", "model": model, "value": None if value is None else plain_operand(value)}
 
 
 @singledispatch
@@ -195,6 +202,11 @@ def _step(step: Step) -> Plain:
         "within_us": step.within_us,
         "from_first": step.from_first,
     }
+
+
+@_leaf.register
+def _(node: MeasureCondition) -> Plain:
+    return {"is": "measure", "measure": plain_measure(node.measure), "test": plain_test(node.test)}
 
 
 @_leaf.register

@@ -10,11 +10,17 @@ from core.query.ast import (
     AttributeMeasure,
     Calendar,
     Compare,
+    Comparison,
     CountMeasure,
+    EventTime,
     Function,
     InCohort,
+    Interest,
     Limit,
+    Literal,
     Measure,
+    MeasureCondition,
+    Operand,
     PopulationCondition,
     RfmInCell,
     RfmMoved,
@@ -64,7 +70,11 @@ class PopulationRules:
             return AttributeMeasure(name), ATTRIBUTES[name]
         names = random.choice([s for s in SELECTIONS if s[0] not in ("app_opened", "never_happened", "product_*")])
         events = self.selections.selection(names, anchored=False)
-        if draw < 0.55:
+        if draw < 0.38 and not numbers:
+            return EventTime(events, random.random() < 0.5), Kind.INSTANT
+        if draw < 0.46:
+            return Interest("category", self._interesting()), Kind.DECIMAL
+        if draw < 0.6:
             return CountMeasure(events), Kind.INTEGER
         function = random.choice(tuple(f for f in Function if f is not Function.MOST_FREQUENT))
         wanted = _NUMBERS if numbers else _RANKED
@@ -74,6 +84,23 @@ class PopulationRules:
             return CountMeasure(events), Kind.INTEGER
         path = random.choice(tuple(found))
         return AggregateMeasure(function, path, events), found[path]
+
+    def interest(self) -> MeasureCondition:
+        """`interest in category "tea" >= 1.5`, `top interest in tag = "tea"`."""
+        random = self.random
+        model = random.choice(("category", "category", "tag"))
+        if random.random() < 0.4:
+            form = random.choice((Compare.EQ, Compare.EQ, Compare.NE, Compare.IN, Compare.CONTAINS, Compare.MISSING))
+            test = self.selections.comparisons.on_field(
+                "top interest", Kind.TEXT, form, of_contact=False, of_event=False
+            )
+            return MeasureCondition(Interest(model), test)
+        score = Literal(DecimalUnits(random.choice((1, 2_500, 5_000, 10_000, 30_000))))
+        test = Comparison("interest", random.choice(_RELATIONS), (score,))
+        return MeasureCondition(Interest(model, self._interesting()), test)
+
+    def _interesting(self) -> Operand:
+        return self.selections.comparisons.operand(Kind.TEXT, cross=False)
 
     def in_cell(self) -> RfmInCell:
         """`rfm purchases in cell "at risk"`."""

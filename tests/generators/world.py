@@ -17,6 +17,8 @@ from core.events.facts import (
     Erasure,
     FactBatch,
     ListChange,
+    MachineMark,
+    MarkedEvent,
     Merge,
     ProductState,
 )
@@ -47,10 +49,11 @@ from tests.generators.vocabulary import (
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An event of a contact."""
+    """An event of a contact, told of one `part` of it (None: of the contact itself)."""
 
     contact: int
     event: Event
+    part: int | None = None
 
 
 #: How much of what happens is the doing of machines.
@@ -120,6 +123,34 @@ def batch(log: tuple[Logged, ...], position: int) -> FactBatch:
     return FactBatch(position, position, events, tuple(facts))
 
 
+def with_marks(log: list[Logged]) -> tuple[Logged, ...]:
+    """The log with some marks of machines in it, drawn apart from everything else: up to three events of one contact;
+    some of them are not its own, do not exist, or come later."""
+    random = Random(len(log))
+    for _ in range(random.randrange(8)):
+        place = random.randrange(len(log) + 1)
+        owners: dict[int, int] = {}
+        for line in log[:place]:
+            if isinstance(line, Merge):
+                owners[line.loser] = line.survivor
+        happened = [line for line in log if isinstance(line, Happened) and _MACHINES.get(line.event.type) != 0.0]
+        if not happened:
+            break
+        contact = _owner(random.choice(happened).contact, owners)
+        own = [line.event for line in happened if _owner(line.contact, owners) == contact]
+        chosen = [*random.choices(own, k=min(3, len(own))), random.choice(happened).event]
+        marked = tuple(MarkedEvent(one.id, one.occurred_at_us) for one in chosen)
+        at_us = marked[0].occurred_at_us
+        log = [*log[:place], MachineMark(contact, marked, "every_link", at_us, False, 0), *log[place:]]
+    return tuple(log)
+
+
+def _owner(contact: int, owners: Mapping[int, int]) -> int:
+    while contact in owners:
+        contact = owners[contact]
+    return contact
+
+
 class _Maker:
     def __init__(self, random: Random) -> None:
         self.random = random
@@ -140,7 +171,7 @@ class _Maker:
         )
         for action in random.choices(actions, (66, 24, 5, 2, 3), k=random.randint(250, 600)):
             action()
-        return World(tuple(self.log), self.moments)
+        return World(with_marks(self.log), self.moments)
 
     def contact(self) -> None:
         number = self.next_contact

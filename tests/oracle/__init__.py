@@ -8,8 +8,13 @@ Facts are dicts in log order; `contact` is a number and instants are UTC microse
     {"fact": "attribute", "contact": 3, "name": "city", "value": value or None, "occurred_at": 0}
     {"fact": "list", "contact": 3, "name": "staff", "member": True, "occurred_at": 0}
     {"fact": "merge", "survivor": 3, "loser": 4}
+    {"fact": "unmerge", "survivor": 3, "restored": 4, "parts": {4}, "item": 0}
     {"fact": "erase", "contact": 3}
+    {"fact": "mark", "contact": 3, "events": {("e1", 0)}}
     {"fact": "product", "product": "p1", "fields": {"stock": 1}, "occurred_at": 0}
+
+Events, attributes and lists have a "part": the contact that they would be of without merges. Attributes and lists of
+the "item" of an unmerge that follow it tell what was told before.
 
 Values are str, bool, int, Decimal, date, ("instant", us), ("location", (latitude, longitude) in 1e-7 degrees), and
 lists of texts or of dicts of scalars; None is missing. A rule is {"scope": "known", "root": condition}, with a "base"
@@ -31,12 +36,13 @@ from tests.oracle.limits import limited
 from tests.oracle.row import Row
 
 #: What a workspace decides once for all its rules: its id, the stock at which a product runs low, its RFM models.
-SETTING: Plain = {"workspace": "", "low_stock": 5, "rfm": {}}
+SETTING: Plain = {"workspace": "", "low_stock": 5, "rfm": {}, "interests": {}}
 
 
 class Oracle:
     """Answers about one list of facts. `zone` is the workspace's; `segments` are saved rules by name; `histories` are
-    recorded memberships: segment -> contact -> [(instant, entered)] in order."""
+    recorded memberships: segment -> contact -> [(instant, entered)] in order; `computed` are attributes that are
+    measures."""
 
     def __init__(
         self,
@@ -45,6 +51,7 @@ class Oracle:
         segments: Mapping[str, Plain] | None = None,
         setting: Plain = SETTING,
         histories: Mapping[str, Mapping[int, list[tuple[int, bool]]]] | None = None,
+        computed: Mapping[str, Plain] | None = None,
     ) -> None:
         facts = list(facts)
         self.contacts = fold_facts(facts)
@@ -52,6 +59,7 @@ class Oracle:
         self.segments = segments or {}
         self.setting = setting
         self.histories = histories or {}
+        self.computed = computed or {}
         workspace = zone_of(zone)
         assert workspace is not None, zone
         self.workspace = workspace

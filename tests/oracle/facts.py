@@ -21,15 +21,30 @@ class Contact:
         self.reachable = 0
         self.events: list[Plain] = []
         self.writes: list[Plain] = []
-        #: For each of the contacts that were merged into this one: the changes of lists that it has seen.
-        self.parts: list[list[Plain]] = [[]]
+        #: This contact and each that was merged into it, by number: the changes of lists that it has seen.
+        self.parts: dict[int, list[Plain]] = {number: []}
 
     def absorb(self, loser: Contact) -> None:
         """ "The survivor is re-evaluated on the union; attributes by latest occurred_at, lists unite"."""
         self.earliest = min(self.earliest, loser.earliest)
         self.events += loser.events
         self.writes += loser.writes
-        self.parts += loser.parts
+        self.parts |= loser.parts
+
+    def side(self, number: int, parts: set[int]) -> Contact:
+        """ "Unmerge re-partitions all facts, later ones included, by the identifier they came with": the contact that
+        has those of `parts`. What it is now is told anew."""
+        found = Contact(number)
+        found.events = [event for event in self.events if event["part"] in parts]
+        found.writes = [write for write in self.writes if write["part"] in parts]
+        found.parts = {
+            part: [change for change in seen if change["part"] in parts]
+            for part, seen in self.parts.items()
+            if part in parts
+        }
+        changes = [change for seen in found.parts.values() for change in seen]
+        found.earliest = min((f["occurred_at"] for f in (*found.events, *found.writes, *changes)), default=_NEVER)
+        return found
 
     def attribute(self, name: str, as_of: int) -> Any:
         """ "An attribute is a step function over occurred_at; late writes insert." Of one instant the last counts."""
@@ -43,7 +58,7 @@ class Contact:
 
     def on_list(self, name: str, as_of: int) -> bool:
         """ "lists unite": on it by the latest change of some part; after a merge a change speaks of every part."""
-        for part in self.parts:
+        for part in self.parts.values():
             past = [c for c in part if c["name"] == name and c["occurred_at"] <= as_of]
             if past and max(past, key=lambda c: (c["occurred_at"], c["log"]))["member"]:
                 return True
@@ -53,7 +68,17 @@ class Contact:
 def fold_facts(facts: Iterable[Plain]) -> dict[int, Contact]:
     """The contacts after all facts. "Erased and merged-away contacts are in no answer.": they are not here."""
     contacts: dict[int, Contact] = {}
+    anew: int | None = None
     for log, fact in enumerate(facts):
+        if anew is not None and fact["fact"] in ("attribute", "list") and fact.get("item", 0) == anew:
+            continue  # what an unmerge tells anew was told before
+        if fact["fact"] != "contact":
+            anew = None
+        if fact["fact"] == "unmerge":
+            whole, theirs, anew = contacts[fact["survivor"]], fact["parts"], fact["item"]
+            contacts[fact["survivor"]] = whole.side(fact["survivor"], whole.parts.keys() - theirs)
+            contacts[fact["restored"]] = whole.side(fact["restored"], theirs)
+            continue
         if fact["fact"] == "erase":
             contacts.pop(fact["contact"], None)
             continue
@@ -63,7 +88,12 @@ def fold_facts(facts: Iterable[Plain]) -> dict[int, Contact]:
             continue
         if fact["fact"] == "product":
             continue
+        if fact["fact"] == "mark":  # "a later mark applies to the past"
+            for event in contacts[fact["contact"]].events if fact["contact"] in contacts else ():
+                event["machine"] = event["machine"] or (event["id"], event["occurred_at"]) in fact["events"]
+            continue
         contact = contacts.setdefault(fact["contact"], Contact(fact["contact"]))
+        fact = {"part": fact["contact"], **fact}
         # "A contact exists from its earliest fact, dated attribute writes included."
         contact.earliest = min(contact.earliest, fact["occurred_at"])
         match fact["fact"]:
@@ -75,7 +105,7 @@ def fold_facts(facts: Iterable[Plain]) -> dict[int, Contact]:
             case "attribute":
                 contact.writes.append({**fact, "log": log})
             case "list":
-                for part in contact.parts:
+                for part in contact.parts.values():
                     part.append({**fact, "log": log})
     return contacts
 

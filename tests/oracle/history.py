@@ -83,7 +83,7 @@ def _turns(row: Row, condition: Plain) -> list[int]:
         case "segment":
             return [us for us, _ in _records(row, name)]
         case "list":
-            return [c["occurred_at"] for part in row.contact.parts for c in part if c["name"] == name]
+            return [c["occurred_at"] for part in row.contact.parts.values() for c in part if c["name"] == name]
     return [e["occurred_at"] for e in _runs(row, name)]
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from tests.oracle.computed import existing
 from tests.oracle.events import aggregate, values_at
 from tests.oracle.facts import Plain
 from tests.oracle.values import holds
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 def measured(row: Row, measure: Plain) -> Fraction | None:
     """ "For statistics, tops and RFM a number exists only where at least one matching value exists." """
     match measure["is"]:
-        case "attribute":
-            return _number(row.attribute(measure["name"]))
+        case "attribute" if measure["name"] in row.oracle.computed:
+            return measured(row, row.oracle.computed[measure["name"]])
+        case "attribute" | "time" | "interest":
+            return _number(existing(row, measure))
         case "count":
             if interval(row, measure["events"]["window"]) is None:
                 return None

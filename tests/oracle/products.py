@@ -32,6 +32,8 @@ def _suits(row: Row, condition: Plain, holder: Plain, us: int) -> bool:
     found = state(row, holder.get("product_id"), us if condition["at_event"] else row.as_of)
     # "An unknown, deleted or stock-unknown product makes every product leaf false."
     stock = found.get("stock")
+    if stock is None and found.get("available") is not None:
+        stock = 10**18 if found["available"] else 0  # "in stock", nobody says how many: never low
     if stock is None:
         return False
     price, sale = found.get("price"), found.get("sale_price")
@@ -49,7 +51,7 @@ def _suits(row: Row, condition: Plain, holder: Plain, us: int) -> bool:
         case "out of stock":
             return bool(stock <= 0)
         case "low in stock":  # "low: 0 < stock <= the workspace's limit"
-            return bool(0 < stock <= row.oracle.setting["low_stock"])
+            return bool(0 < stock <= found.get("low_stock", row.oracle.setting["low_stock"]))
         case "the last item":  # "last item: stock = 1"
             return bool(stock == 1)
         case "on promotion":  # "Promotion: sale < price"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tests.oracle import events, history, messages, population, rfm, rhythm, sequences
+from tests.oracle import computed, events, history, messages, population, rfm, rhythm, sequences
 from tests.oracle.calendar import on_the_clock
 from tests.oracle.facts import Contact, Plain
 from tests.oracle.filters import Around, joined, passes
@@ -83,6 +83,9 @@ class Row:
                 return sequences.happened(self, condition)
             case "has been" | "changed" | "was in" | "has been in":
                 return history.was_so(self, condition)
+            case "measure":
+                value = computed.value_of(self, condition["measure"])
+                return passes(self, condition["test"], Around(lambda _name: value))
             case "population":
                 return population.stands(self, condition)
             case "rfm" | "rfm moved":
@@ -90,7 +93,9 @@ class Row:
         return joined(condition, self.is_in)
 
     def attribute(self, name: str) -> Any:
-        """The contact's value "as of as_of"."""
+        """The contact's value "as of as_of"; of a computed attribute, what is computed then."""
+        if name in self.oracle.computed:
+            return computed.value_of(self, self.oracle.computed[name])
         return self.contact.attribute(name, self.as_of)
 
     def operand(self, operand: Plain, event: Plain | None = None, steps: Mapping[str, Plain] | None = None) -> Any:

@@ -18,6 +18,7 @@ from core.query.knowledge import NOTHING_KNOWN, Knowledge
 from core.query.names import BoundRule, Names
 from core.schema import Scalar
 from tests.generators.plain import plain_facts, plain_histories, plain_rule, plain_setting, plain_value
+from tests.generators.plain_conditions import plain_measure
 from tests.generators.scene import Question, Scene
 from tests.generators.world import Logged, batches
 from tests.oracle import Oracle
@@ -51,7 +52,8 @@ def oracle_of(log: Iterable[Logged], names: Names, knowledge: Knowledge = NOTHIN
     """The oracle over the same log, saved segments, setting and recorded memberships."""
     segments = {name: plain_rule(rule) for name, rule in names.segments.items()}
     histories = plain_histories(knowledge.histories)
-    return Oracle(plain_facts(log), names.zone, segments, plain_setting(names.setting), histories)
+    computed = {name: plain_measure(measure) for name, measure in names.computed.items()}
+    return Oracle(plain_facts(log), names.zone, segments, plain_setting(names.setting), histories, computed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from tests.property.agreement import Expected, expect, oracle_of
 
 #: Not parts of a rule as written: a place in a text, and what binding writes into a rule.
 _NOT_WRITTEN = {"Span", "Population", "Population.base", "Parameter.kind"}
+_NOT_WRITTEN |= {"AttributeOperand.measure", "Interest.of"}
 _NOT_WRITTEN |= {f"{name}.population" for name in ("PopulationCondition", "RfmInCell", "RfmMoved")}
 #: It holds of everybody in the scope, by its nature.
 _NEVER_SEPARATE = {"Everyone"}

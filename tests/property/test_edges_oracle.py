@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from core.clock import DAY_US, MINUTE_US
-from core.events.facts import AttributeWrite, ContactState, Erasure, ListChange, Merge, ProductState
+from core.events.facts import AttributeWrite, ContactState, Erasure, ListChange, Merge, ProductState, Unmerge
 from core.index.root import Root
 from core.query.ast import Branch, Rule, Zone
 from core.query.binding.bind import bind
@@ -121,8 +121,13 @@ def touched_by(found: Touches, facts: tuple[Logged, ...], before: Oracle, later:
                 touched |= {contact} if name in found.lists else set()
             case ProductState(product_id) if found.products:
                 touched |= {number for number, one in later.contacts.items() if names_product(one.events, product_id)}
-        if found.everything and not isinstance(fact, Merge | ProductState) and fact.contact not in existed:
+        if found.everything and not isinstance(fact, Merge | Unmerge | ProductState) and fact.contact not in existed:
             touched.add(fact.contact)
+    if found.existence:
+        earlier = {number: one.earliest for number, one in before.contacts.items()}
+        touched |= {
+            number for number, one in later.contacts.items() if earlier.get(number, one.earliest) != one.earliest
+        }
     return touched
 
 

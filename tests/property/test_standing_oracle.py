@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from core.events.facts import AttributeWrite, ContactState, FactBatch, ListChange, Merge, ProductState
+from core.events.facts import AttributeWrite, ContactState, FactBatch, ListChange, Merge, ProductState, Unmerge
 from core.index.index import Index
 from core.query.binding.bind import bind
 from core.segments.changes import BulkChange, Cause, Change, MembershipChange
@@ -138,7 +138,7 @@ def one_item(before: Logged, after: Logged) -> bool:
         contact = before.contact
     else:
         return False
-    return not isinstance(after, Merge | ProductState) and after.contact == contact
+    return not isinstance(after, Merge | Unmerge | ProductState) and after.contact == contact
 
 
 @pytest.mark.slow

@@ -230,7 +230,7 @@ def _identifiers(item: Item) -> tuple[Identifier, ...]:
     return item.fact.identifiers
 
 
-def _items(random: Random, in_order: bool) -> list[Item]:
+def some_items(random: Random, in_order: bool) -> list[Item]:
     """Facts of people who are told to be one time and again, within all limits. Cookies are shared by everybody where
     instants run with the log; where they do not, each is one address's own."""
     clusters = []
@@ -269,7 +269,8 @@ def _items(random: Random, in_order: bool) -> list[Item]:
     return items
 
 
-def _some_merge(random: Random, world: World) -> tuple[Edge, str, str] | None:
+def some_merge(random: Random, world: World) -> tuple[Edge, str, str] | None:
+    """A merge that stands, the key of its person's survivor or of another part, and the key that it lost."""
     people = [person for person in world.people() if person.edges]
     if not people:
         return None
@@ -284,7 +285,7 @@ def _some_merge(random: Random, world: World) -> tuple[Edge, str, str] | None:
 @given(SEEDS)
 def test_unmerged_is_as_if_never_merged(seed: int) -> None:
     random = Random(seed)
-    items = _items(random, in_order=random.random() < 0.5)
+    items = some_items(random, in_order=random.random() < 0.5)
     world = World(forgetful=random.random() < 0.3)
     merged, forbidden = Plain(), set[frozenset[int]]()
     pending: list[Item] = []
@@ -297,7 +298,7 @@ def test_unmerged_is_as_if_never_merged(seed: int) -> None:
         if random.random() < 0.15:
             world.take(*pending)
             pending = []
-            chosen = _some_merge(random, world)
+            chosen = some_merge(random, world)
             if chosen is not None:
                 edge, survivor, loser = chosen
                 order = separation(f"s{number}", survivor, loser)

@@ -191,6 +191,15 @@ SCENES: Mapping[str, Scene] = {
         person(viewed(5, category="tea"), order(4, "1", COFFEE)), person(viewed(5, category="tea"), order(4, "1", TEA)),
         person(viewed(5, category="coffee")), section="tea",
     ),
+    "fond of a category": scene(
+        person(viewed(1, category="tea"), order(2, "1", TEA)), person(viewed(1, category="tea"), order(90, "1", TEA)),
+        person(viewed(1, category="coffee"), order(2, "1", COFFEE)), person(*(viewed(1, category="tea") for _ in "ab")),
+        category="tea",
+    ),
+    "favourite category": scene(
+        person(viewed(1, category="tea"), viewed(60, category="coffee")), person(viewed(1, category="coffee")),
+        person(viewed(1, category="tea"), order(2, "1", COFFEE)), person(), category="tea",
+    ),
     "more views": scene(
         person(*map(viewed, (20, 21, 1, 2, 3))), person(*map(viewed, (20, 21, 1, 2))), person(*map(viewed, (1, 2, 3))),
     ),

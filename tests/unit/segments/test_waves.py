@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from core.events.columns import IMPORTED, Event, EventColumns, EventColumnsBuilder
-from core.events.facts import EVENT_ITEM, AttributeWrite, ContactState, Merge, ProductState
+from core.events.facts import EVENT_ITEM, AttributeWrite, ContactState, Merge, ProductState, Unmerge
 from core.segments.changes import Cause
 from core.segments.waves import EventWave, Wave, waves
 
@@ -53,6 +53,23 @@ def test_a_contact_that_becomes_known_is_one_step_with_what_made_it_known() -> N
     found = list(waves(columns((3, "a", 0)), facts))
     assert [(len(wave.facts), wave.event_rows) for wave in found] == [(2, []), (0, [0])]
     assert found[0].steps[3].effective_at_us == 10
+
+
+def test_an_unmerge_and_all_that_it_tells_anew_are_one_step_of_each_of_its_contacts() -> None:
+    facts = (
+        Unmerge(1, 2, "k2", ("e0",), 70, 2, 4, (100,), (2, 3)),
+        ContactState(1, "k1", True, 0, 5, 2, item=4),
+        AttributeWrite(1, "a", "x", 10, True, 2, item=4),
+        ContactState(2, "k2", True, 0, 6, 2, item=4),
+        AttributeWrite(2, "a", "y", 11, False, 2, item=4, part=3),
+        AttributeWrite(2, "a", "z", 12, False, 2, item=5),
+    )
+    found = list(waves(columns((1, "a", 0), (9, "a", 0), (2, "b", 0)), facts))
+    assert shape(found) == [([0, 1], [1, 9]), ([], [1, 2]), ([], [2]), ([2], [2])]
+    assert found[1].facts == list(facts[:5])
+    steps = found[1].steps.values()
+    assert [(step.cause, step.effective_at_us) for step in steps] == [(Cause.UNMERGE, 70), (Cause.UNMERGE, 70)]
+    assert found[2].facts == [facts[5]]
 
 
 def test_a_merge_and_what_the_same_item_wrote_are_one_step() -> None:

@@ -88,13 +88,22 @@ from core.query.ast_population import (
     CountMeasure as CountMeasure,
 )
 from core.query.ast_population import (
+    EventTime as EventTime,
+)
+from core.query.ast_population import (
     InCohort as InCohort,
+)
+from core.query.ast_population import (
+    Interest as Interest,
 )
 from core.query.ast_population import (
     Limit as Limit,
 )
 from core.query.ast_population import (
     Measure as Measure,
+)
+from core.query.ast_population import (
+    MeasureCondition as MeasureCondition,
 )
 from core.query.ast_population import (
     Population as Population,
@@ -265,6 +274,7 @@ Condition = (
     | Regularly
     | Trend
     | Sequence
+    | MeasureCondition
     | PopulationCondition
     | RfmInCell
     | RfmMoved

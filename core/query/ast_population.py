@@ -7,7 +7,8 @@ from enum import Enum
 
 from core.query.ast_events import Function
 from core.query.ast_tree import NOWHERE, Span
-from core.query.ast_values import Compare, EventSelection, Window
+from core.query.ast_values import Compare, Comparison, EventSelection, Operand, Window
+from core.query.interest_model import InterestModel
 from core.schema import DecimalUnits
 
 
@@ -51,7 +52,36 @@ class AggregateMeasure:
     events: EventSelection
 
 
-Measure = AttributeMeasure | CountMeasure | AggregateMeasure
+@dataclass(frozen=True, slots=True)
+class EventTime:
+    """The instant of the latest selected event, or with `first` of the earliest, where there is one."""
+
+    events: EventSelection
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """The score of `value` (a text or a parameter) in the interest model `model`, where it is above 0; without a value
+    the text that has the highest score (see core.query.leaves.interests). Binding writes the model into `of`."""
+
+    model: str
+    value: Operand | None = None
+    of: InterestModel | None = None
+
+
+Measure = AttributeMeasure | CountMeasure | AggregateMeasure | EventTime | Interest
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureCondition:
+    """A contact's own measure compared as an attribute is; the name of `test` is how errors call it. As written, the
+    measure is an interest; binding also makes of it what is asked of a computed attribute. A number of events, a sum, a
+    number of different values and a score are 0 where they do not exist, all others are missing."""
+
+    measure: Measure
+    test: Comparison
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 class Standard(Enum):

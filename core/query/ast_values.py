@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from core.query.ast_tree import NOWHERE, Branch, Span
 from core.schema import DecimalUnits, Kind, Scalar
+
+if TYPE_CHECKING:
+    from core.query.ast_population import Measure
 
 # --- operands -----------------------------------------------------------------------------------------------------
 
@@ -28,9 +32,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class AttributeOperand:
-    """`attribute name`: the contact's own value as of as_of (cross reference)."""
+    """`attribute name`: the contact's own value as of as_of (cross reference). Binding writes into it what a computed
+    attribute is the number of; None for one that facts write."""
 
     name: str
+    measure: Measure | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from core.query.ast import (
     CountMeasure,
     ElementMatch,
     EventSelection,
+    EventTime,
     FirstTime,
     Group,
     HasBeen,
@@ -29,7 +30,9 @@ from core.query.ast import (
     InLast,
     InList,
     InNext,
+    Interest,
     Measure,
+    MeasureCondition,
     MessageCount,
     MessageVerb,
     Moments,
@@ -118,6 +121,7 @@ def edges(bound: BoundRule) -> Edges:
         if rule.rule.limit is not None:
             found.together = True
             if rule.rule.limit.by is not None:
+                _of_operands(rule.rule.limit.by, found)
                 _of_measure(rule.rule.limit.by, found)
     return found.edges()
 
@@ -177,9 +181,11 @@ def _of_condition(condition: Condition, rule: BoundRule, found: _Found) -> None:
         _of_selection(selection, found)
     for test in comparisons(condition):
         is_own = isinstance(condition, AttributeCondition) and test is condition.test
-        _of_zones(test, found, of_instant=is_own and rule.attributes[test.name] is Kind.INSTANT)
-    for operand in parts_of(condition, AttributeOperand | AttributeAtEvent):  # type: ignore[arg-type]
-        found.write(operand.name)
+        of_instant = is_own and rule.attributes[test.name] is Kind.INSTANT
+        if isinstance(condition, MeasureCondition) and test is condition.test:
+            of_instant = isinstance(condition.measure, EventTime)
+        _of_zones(test, found, of_instant=of_instant)
+    _of_operands(condition, found)
     for moments in parts_of(condition, Moments):
         found.zone(moments.zone)
     match condition:
@@ -188,6 +194,8 @@ def _of_condition(condition: Condition, rule: BoundRule, found: _Found) -> None:
         case AttributeCondition(Comparison() as test):
             found.write(test.name)
             _of_attribute_window(test, rule.attributes[test.name], found)
+        case MeasureCondition(EventTime(events), test):
+            found.event(events.names, {offset for offset in _offsets(test.window) if offset >= 0})
         case InList(name):
             found.lists.setdefault(name, set()).add(0)
         case MessageCount(verb, _, window):
@@ -237,6 +245,27 @@ def _of_condition(condition: Condition, rule: BoundRule, found: _Found) -> None:
             pass
 
 
+def _of_operands(whole: object, found: _Found) -> None:
+    """Attributes that stand as operands, and what computes them; interests wherever they stand."""
+    for operand in parts_of(whole, AttributeOperand | AttributeAtEvent):  # type: ignore[arg-type]
+        if isinstance(operand, AttributeOperand) and operand.measure is not None:
+            _of_inside(operand.measure, found)
+        else:
+            found.write(operand.name)
+    for _ in parts_of(whole, Interest):
+        found.days(Zone.UTC)
+
+
+def _of_inside(measure: Measure, found: _Found) -> None:
+    """All that a computed operand depends on; those that stand in it are operands of the whole themselves."""
+    for selection in selections(measure):
+        _of_selection(selection, found)
+    for test in comparisons(measure):
+        _of_zones(test, found, of_instant=False)
+    for moments in parts_of(measure, Moments):
+        found.zone(moments.zone)
+
+
 def _of_selection(events: EventSelection, found: _Found) -> None:
     found.event(events.names, _offsets(events.window))
     _of_window(events.window, found)
@@ -258,8 +287,10 @@ def _of_measure(measure: Measure, found: _Found) -> None:
     match measure:
         case AttributeMeasure(name):
             found.write(name)
-        case CountMeasure(events) | AggregateMeasure(_, _, events):
+        case CountMeasure(events) | AggregateMeasure(_, _, events) | EventTime(events):
             _of_selection(events, found)
+        case Interest():
+            _of_inside(measure, found)
 
 
 def _of_model(model: RfmModel, earlier_us: int, found: _Found) -> None:
@@ -270,6 +301,7 @@ def _of_model(model: RfmModel, earlier_us: int, found: _Found) -> None:
     if model.recency.bounds is not None:
         offsets.update(bound + earlier_us + step for bound in model.recency.bounds for step in (0, 1))
     found.event(model.events.names, offsets)
+    _of_operands(model.events, found)
 
 
 def _of_group(group: Group, name: str, offsets: Iterable[int], found: _Found) -> None:

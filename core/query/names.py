@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from core.query.ast import Rule
+from core.query.ast import Measure, Rule
+from core.query.interest_model import DEFAULT_INTERESTS, InterestModel
 from core.query.rfm_model import DEFAULT_MODELS, RfmModel
 from core.schema import Kind
 
@@ -13,11 +14,12 @@ from core.schema import Kind
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What a workspace decides once for all its rules: its id (random buckets), the stock at and below which a product
-    runs low, and its RFM models by name."""
+    runs low, and its RFM models and interests by name."""
 
     workspace: str = ""
     low_stock: int = 5
     rfm: Mapping[str, RfmModel] = field(default_factory=lambda: DEFAULT_MODELS)
+    interests: Mapping[str, InterestModel] = field(default_factory=lambda: DEFAULT_INTERESTS)
 
 
 DEFAULT_SETTING = Setting()
@@ -29,7 +31,8 @@ class Names:
 
     `attributes`: name -> kind; `elements`: (attribute, field) -> kind for lists of objects; `events`: type ->
     parameter -> kind; `items`: item field -> kind (all events share it); `lists`: static lists; `segments`: name ->
-    saved rule as written; `zone`: the workspace's IANA zone; `setting`: what else the workspace decides.
+    saved rule as written; `zone`: the workspace's IANA zone; `setting`: what else the workspace decides; `computed`:
+    what each computed attribute is, as written: such a name wins over the same one in `attributes`.
     """
 
     attributes: Mapping[str, Kind]
@@ -40,6 +43,7 @@ class Names:
     segments: Mapping[str, Rule] = field(default_factory=dict)
     zone: str = "UTC"
     setting: Setting = DEFAULT_SETTING
+    computed: Mapping[str, Measure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from core.query.ast import (
     EventAggregate,
     EventCount,
     EventSelection,
+    MeasureCondition,
     MessageCount,
     PickedEvent,
     Rule,
@@ -110,6 +111,10 @@ def _renamed(part: PartT, around: _Around, new_name: NewName) -> PartT:
             changed["same"] = _field(part.same, replace(around, types=types), new_name)
         case StepOperand(step=step, path=path):
             changed["path"] = _field(path, replace(around, types=around.steps.get(step, ()), elements=""), new_name)
+        case MeasureCondition(test=test):
+            # What it compares is no attribute, however it is called.
+            operands = _renamed(test.operands, around, new_name)
+            changed["test"] = test if operands is test.operands else replace(test, operands=operands)
         case Comparison(name=name):
             changed["name"] = _field(name, around, new_name)
         case ElementMatch(name=name):

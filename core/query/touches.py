@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.query.ast import (
+    AggregateMeasure,
     AttributeCondition,
     AttributeOperand,
     Branch,
     Compare,
     Comparison,
+    CountMeasure,
     EventAggregate,
     EventCount,
     EventSelection,
@@ -20,7 +22,10 @@ from core.query.ast import (
     HasBeen,
     HasBeenIn,
     InCohort,
+    Interest,
     Literal,
+    Measure,
+    MeasureCondition,
     MessageCount,
     Node,
     Op,
@@ -138,6 +143,10 @@ def _of_leaf(condition: Node, answers: Mapping[str, _Truths]) -> _Truths:
             return _of_zero(compare, operands)
         case EventAggregate(compare=compare):
             return _YES if compare in _NEGATIVE else _NO
+        case MeasureCondition(measure, test):
+            if _is_zero_over_nothing(measure):
+                return _EITHER
+            return _YES if test.compare in _NEGATIVE else _NO
         case RfmInCell(cells=cells):
             return _YES if NONE in cells else _NO
         case SegmentReference(name):
@@ -146,11 +155,24 @@ def _of_leaf(condition: Node, answers: Mapping[str, _Truths]) -> _Truths:
             return _NO
 
 
+def _is_zero_over_nothing(measure: Measure) -> bool:
+    """Whether somebody of whom nothing is known has the measure nevertheless."""
+    match measure:
+        case CountMeasure() | AggregateMeasure(Function.SUM | Function.DISTINCT):
+            return True
+        case Interest(value=value):
+            return value is not None
+        case _:
+            return False
+
+
 def _of_zero(compare: Compare, operands: tuple[Operand, ...]) -> _Truths:
     """What a relation says of the number 0."""
     if compare in (Compare.MISSING, Compare.PRESENT):
         return _YES if compare is Compare.PRESENT else _NO
     if any(isinstance(operand, Parameter) for operand in operands):
+        return _EITHER
+    if any(isinstance(operand, AttributeOperand) and operand.measure is not None for operand in operands):
         return _EITHER
     if any(isinstance(operand, AttributeOperand) for operand in operands):
         return _YES if compare is Compare.NE else _NO

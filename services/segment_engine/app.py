@@ -18,6 +18,10 @@ from services.runtime.definitions import Definitions
 from services.runtime.ownership import Ownership
 from services.runtime.roles import Role
 from services.runtime.service import GrpcService
+from services.segment_engine.computed import SavedComputed
+from services.segment_engine.computed_rpc import ComputedRpc
+from services.segment_engine.export_rpc import ExportRpc
+from services.segment_engine.names_rpc import NameRpc
 from services.segment_engine.remembered import Remembered
 from services.segment_engine.rfm_models import SavedModels
 from services.segment_engine.rpc import SegmentRpc
@@ -66,11 +70,16 @@ class SegmentEngine:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self.shards: Ownership[EngineShard] = Ownership(runtime, self.role, self._open)
+        self._exports = ExportRpc(runtime, self.shards)
         self._warming: asyncio.Task[None] | None = None
 
     async def _open(self, workspace: Workspace, partition: Partition, fence: Fence) -> EngineShard:
         definitions = await Definitions.load(self._runtime.log, partition, "segment")
         models = SavedModels(await Definitions.load(self._runtime.log, partition, "rfm_model"), workspace.id)
+        computed = SavedComputed(
+            await Definitions.load(self._runtime.log, partition, "computed_attribute"),
+            await Definitions.load(self._runtime.log, partition, "interest_model"),
+        )
         committed = await Committed.load(self._runtime.log, partition)
         folder = self._runtime.settings.data_dir / "snapshots" / workspace.id
         snapshots = SnapshotStore(folder, workspace.id)
@@ -80,7 +89,7 @@ class SegmentEngine:
             workspace,
             partition,
             fence,
-            SavedSegments(definitions, workspace.zone, models),
+            SavedSegments(definitions, workspace.zone, models, computed),
             index,
             snapshots,
             committed,
@@ -88,7 +97,7 @@ class SegmentEngine:
         )
 
     def grpc_services(self) -> Sequence[GrpcService]:
-        """SegmentService and AnalyticsService."""
+        """SegmentService, AnalyticsService, NameService, ComputedService and ExportService."""
         rpc = SegmentRpc(self.shards, self._runtime.log)
         analytics = AnalyticsRpc(self.shards)
         return (
@@ -102,11 +111,14 @@ class SegmentEngine:
                 lambda server: analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server(analytics, server),
                 _ANALYTICS_SCOPES,
             ),
+            NameRpc(self.shards).service(),
+            ComputedRpc(self.shards).service(),
+            self._exports.service(),
         )
 
     def http_routes(self) -> Sequence[BaseRoute]:
-        """None."""
-        return ()
+        """Exports of segments."""
+        return self._exports.routes()
 
     async def start(self) -> None:
         """Begin to own workspaces, and compile the kernels meanwhile."""

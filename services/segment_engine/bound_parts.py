@@ -21,6 +21,7 @@ from core.query.ast import (
     Standard,
 )
 from core.query.binding.bind import bind
+from core.query.binding.bind_measure import bind_measure
 from core.query.names import Names
 from core.query.problems import PARAMETER, problem
 from core.query.text.lexer import tokenize
@@ -54,6 +55,8 @@ def parse_measure(text: str) -> Measure:
 
 def bound_measure(measure: Measure, names: Names, path: str) -> tuple[Measure, Kind | None]:
     """The measure, and the kind of an attribute (None: numbers, instants or dates of events). Errors as above."""
+    if isinstance(measure, AttributeMeasure) and measure.name in names.computed:
+        return bind_measure(measure, names, path)
     if isinstance(measure, AttributeMeasure):
         _bound(AttributeCondition(Comparison(measure.name, Compare.PRESENT)), names, path)
         return measure, names.attributes[measure.name]

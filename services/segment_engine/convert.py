@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from cdp.facts.v1 import facts_pb2
 from cdp.segment.v1 import segment_pb2
@@ -55,13 +55,16 @@ def parameters_from_proto(messages: Mapping[str, facts_pb2.Value]) -> dict[str, 
     return {name: value for name, value in values.items() if value is not None}
 
 
-def segment_to_proto(stored: Stored, parameters: Mapping[str, Kind]) -> segment_pb2.Segment:
-    """One version of a segment."""
+def segment_to_proto(
+    stored: Stored, parameters: Mapping[str, Kind], shown: Callable[[Rule], Rule]
+) -> segment_pb2.Segment:
+    """One version of a segment; `shown` gives its rule the names that people see."""
     definition = SegmentDefinition.decode(stored.payload)
+    rule = shown(definition.rule)
     return segment_pb2.Segment(
         revision=stored.revision.to_proto(),
-        text=format_rule(definition.rule),
-        tree=rule_to_proto(definition.rule),
+        text=format_rule(rule),
+        tree=rule_to_proto(rule),
         parameters=parameters_to_proto(parameters),
         references=references(definition.rule),
         description=definition.description,

@@ -36,6 +36,7 @@ from services.segment_engine.convert_rule_population import (
     bucket_from_proto,
     cell_from_proto,
     cohort_from_proto,
+    interest_condition_from_proto,
     limit_from_proto,
     limit_to_proto,
     moved_from_proto,
@@ -152,6 +153,8 @@ def _of_events(message: pb.Node) -> ast.Node | None:
 
 def _of_the_rest(message: pb.Node) -> ast.Node:
     match message.WhichOneof("node"):
+        case "interest":
+            return interest_condition_from_proto(message.interest)
         case "population":
             return population_from_proto(message.population)
         case "rfm_in_cell":

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cdp.segment.v1 import rule_pb2 as pb
 from core.errors import invalid
 from core.query import ast
+from core.query.text.parse_interest import SCORE, TOP
 from core.schema import DecimalUnits
 from services.segment_engine.convert_rule_enums import from_wire, to_wire
 from services.segment_engine.convert_rule_values import (
+    comparison_from_proto,
+    comparison_to_proto,
     needed_window,
+    operand_from_proto,
+    operand_to_proto,
     selection_from_proto,
     selection_to_proto,
     window_to_proto,
 )
 
-OfOthers = ast.PopulationCondition | ast.RfmInCell | ast.RfmMoved | ast.InCohort | ast.RandomBucket
+OfOthers = (
+    ast.MeasureCondition | ast.PopulationCondition | ast.RfmInCell | ast.RfmMoved | ast.InCohort | ast.RandomBucket
+)
 
 
 def of_others_to_proto(node: OfOthers) -> pb.Node:
     """The node of a comparison with the others. The population that binding writes into it is no part of it."""
     match node:
+        case ast.MeasureCondition(measure, test):
+            assert isinstance(measure, ast.Interest), "no other measure is written so"
+            condition = pb.InterestCondition(
+                interest=_interest_to_proto(measure), test=comparison_to_proto(replace(test, name=""))
+            )
+            return pb.Node(interest=condition)
         case ast.PopulationCondition():
             population = pb.PopulationCondition(
                 measure=_measure_to_proto(node.measure),
@@ -60,6 +75,26 @@ def _measure_to_proto(measure: ast.Measure) -> pb.Measure:
             return pb.Measure(
                 aggregate=pb.AggregateMeasure(function=to_wire(function), path=path, events=selection_to_proto(events))
             )
+        case ast.EventTime(events, first):
+            return pb.Measure(time=pb.EventTime(events=selection_to_proto(events), first=first))
+        case ast.Interest():
+            return pb.Measure(interest=_interest_to_proto(measure))
+
+
+def _interest_to_proto(interest: ast.Interest) -> pb.Interest:
+    value = None if interest.value is None else operand_to_proto(interest.value)
+    return pb.Interest(model=interest.model, value=value)
+
+
+def _interest_from_proto(message: pb.Interest) -> ast.Interest:
+    return ast.Interest(message.model, operand_from_proto(message.value) if message.HasField("value") else None)
+
+
+def interest_condition_from_proto(message: pb.InterestCondition) -> ast.MeasureCondition:
+    """`interest in category "coffee" >= 3`."""
+    interest = _interest_from_proto(message.interest)
+    test = replace(comparison_from_proto(message.test), name=TOP if interest.value is None else SCORE)
+    return ast.MeasureCondition(interest, test)
 
 
 def population_from_proto(message: pb.PopulationCondition) -> ast.PopulationCondition:
@@ -110,5 +145,9 @@ def _measure_from_proto(message: pb.Measure) -> ast.Measure:
             return ast.AggregateMeasure(
                 from_wire(ast.Function, aggregate.function), aggregate.path, selection_from_proto(aggregate.events)
             )
+        case "time":
+            return ast.EventTime(selection_from_proto(message.time.events), message.time.first)
+        case "interest":
+            return _interest_from_proto(message.interest)
         case None:
             raise invalid("RULE_TREE", "a measure of the tree is empty")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -29,8 +28,10 @@ from services.runtime.ownership import Ownership
 from services.segment_engine.asked import (
     Context,
     bind_rule,
+    bind_source,
     freshness_of,
     instant_of,
+    leaf_view,
     patience_s,
     read_rule,
     saved_rule,
@@ -45,6 +46,7 @@ from services.segment_engine.convert import (
 from services.segment_engine.convert_rule import rule_to_proto
 from services.segment_engine.leaf_store import LeafStore
 from services.segment_engine.node_text import node_texts
+from services.segment_engine.questions import answered
 from services.segment_engine.saved import SegmentDefinition
 from services.segment_engine.shard import EngineShard
 from services.segment_engine.watch import watch_memberships
@@ -69,7 +71,7 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
 
     async def SaveSegment(self, request: pb.SaveSegmentRequest, context: Context) -> pb.SaveSegmentResponse:
         shard = self._shard()
-        rule = await read_rule(request.rule)
+        rule = await shard.schema.to_save(await read_rule(request.rule), shard.saved.rules().get(request.name))
         async with shard.defining:
             root = shard.published.root
             bound = await bind_rule(shard, rule, root, as_name=request.name)
@@ -78,7 +80,7 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
                 stored = await self._save(shard, request, rule, bound)
         view = shard.published.segments.get(request.name)
         return pb.SaveSegmentResponse(
-            segment=segment_to_proto(stored, bound.parameters),
+            segment=segment_to_proto(stored, bound.parameters, shard.schema.shown),
             count=count_to_proto(view.counts) if view is not None else None,
         )
 
@@ -103,15 +105,19 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
         stored = shard.saved.definitions.get(request.name, request.version)
         rule = SegmentDefinition.decode(stored.payload).rule
         bound = shard.saved.bind(rule, shard.published.root, as_name=request.name)
-        return pb.GetSegmentResponse(segment=segment_to_proto(stored, bound.parameters))
+        await shard.schema.newest()
+        return pb.GetSegmentResponse(segment=segment_to_proto(stored, bound.parameters, shard.schema.shown))
 
     async def ListSegments(self, request: pb.ListSegmentsRequest, context: Context) -> pb.ListSegmentsResponse:
         shard = self._shard()
         page, next_page_token = shard.saved.definitions.page(request.page_size, request.page_token)
+        await shard.schema.newest()
         root = shard.published.root
         return pb.ListSegmentsResponse(
             segments=[
-                segment_to_proto(stored, shard.saved.bind_saved(stored.revision.name, root).parameters)
+                segment_to_proto(
+                    stored, shard.saved.bind_saved(stored.revision.name, root).parameters, shard.schema.shown
+                )
                 for stored in page
             ],
             next_page_token=next_page_token,
@@ -130,8 +136,12 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
     async def ListSegmentVersions(
         self, request: pb.ListSegmentVersionsRequest, context: Context
     ) -> pb.ListSegmentVersionsResponse:
-        versions = self._shard().saved.definitions.versions(request.name)
-        return pb.ListSegmentVersionsResponse(versions=[segment_to_proto(stored, {}) for stored in versions])
+        shard = self._shard()
+        versions = shard.saved.definitions.versions(request.name)
+        await shard.schema.newest()
+        return pb.ListSegmentVersionsResponse(
+            versions=[segment_to_proto(stored, {}, shard.schema.shown) for stored in versions]
+        )
 
     async def ListAuditRecords(
         self, request: pb.ListAuditRecordsRequest, context: Context
@@ -195,7 +205,7 @@ class SegmentRpc(segment_pb2_grpc.SegmentServiceServicer):
     async def _subject(shard: EngineShard, request: pb.EvaluateRequest, published: Published) -> BoundRule:
         if request.WhichOneof("subject") == "name":
             return saved_rule(shard, published, request.name)
-        return await bind_rule(shard, await read_rule(request.rule), published.root)
+        return await bind_source(shard, request.rule, published.root)
 
     async def Members(self, request: pb.MembersRequest, context: Context) -> AsyncIterator[pb.MembersResponse]:
         shard = self._shard()
@@ -266,10 +276,10 @@ async def _every_node(
 ) -> tuple[ContactSet, tuple[Counts, ...]]:
     """The members, and the counts of every node."""
     candidates = None if contacts is None else np.array(contacts, np.uint32)
-    cache = leaves.at(published.root, as_of_us) if candidates is None else None
+    cache = leaf_view(leaves, published, as_of_us) if candidates is None else None
     knowledge = published.knowledge_at(as_of_us)
     ask = partial(count_nodes, bound, published.root, as_of_us, parameters, candidates, cache, knowledge)
-    return ask() if _is_small(candidates) else await asyncio.to_thread(ask)
+    return ask() if _is_small(candidates) else await answered(ask)
 
 
 async def _members(
@@ -285,7 +295,7 @@ async def _members(
     """The members alone, by the cheapest way, how they were found, and how many they are."""
     candidates = None if contacts is None else np.array(contacts, np.uint32)
     knowledge = published.knowledge_at(as_of_us)
-    cache = leaves.at(published.root, as_of_us) if candidates is None else None
+    cache = leaf_view(leaves, published, as_of_us) if candidates is None else None
 
     def ask() -> tuple[ContactSet, Plan, Counts]:
         members, plan = planned(
@@ -295,7 +305,7 @@ async def _members(
         )
         return members, plan, count_of(members, published.root)
 
-    return ask() if _is_small(candidates) else await asyncio.to_thread(ask)
+    return ask() if _is_small(candidates) else await answered(ask)
 
 
 def _is_small(candidates: NDArray[np.uint32] | None) -> bool:

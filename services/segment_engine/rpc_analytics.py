@@ -26,11 +26,11 @@ from services.runtime.caller import caller
 from services.runtime.ownership import Ownership
 from services.segment_engine.asked import (
     Context,
-    bind_rule,
+    bind_source,
     freshness_of,
     instant_of,
+    leaf_view,
     patience_s,
-    read_rule,
     saved_rule,
     standing_view,
 )
@@ -47,6 +47,7 @@ from services.segment_engine.convert_analytics import (
 from services.segment_engine.convert_rfm import model_from_proto, model_to_proto
 from services.segment_engine.convert_rule_enums import from_wire
 from services.segment_engine.convert_rule_values import selection_from_proto
+from services.segment_engine.questions import answered
 from services.segment_engine.rfm_models import encode_model
 from services.segment_engine.shard import EngineShard
 
@@ -101,7 +102,7 @@ class AnalyticsRpc(analytics_pb2_grpc.AnalyticsServiceServicer):
         if model is None:
             raise not_found("NO_SUCH_RFM_MODEL", f"there is no RFM model {request.model!r}")
         population, since_us = population_from_proto(request.population), request.since_us or None
-        matrix = await asyncio.to_thread(rfm_matrix, model, population, asked, since_us=since_us)
+        matrix = await answered(partial(rfm_matrix, model, population, asked, since_us=since_us))
         response = rfm_to_proto(matrix)
         response.freshness.CopyFrom(freshness_of(published, as_of_us))
         return response
@@ -125,7 +126,7 @@ class AnalyticsRpc(analytics_pb2_grpc.AnalyticsServiceServicer):
             *(population_from_proto(request.population), from_wire(Zone, request.zone, Zone.WORKSPACE), asked),
             picture=request.picture,
         )
-        response = await asyncio.to_thread(ask)
+        response = await answered(ask)
         response.freshness.CopyFrom(freshness_of(published, as_of_us))
         return response
 
@@ -138,7 +139,7 @@ class AnalyticsRpc(analytics_pb2_grpc.AnalyticsServiceServicer):
         published = await shard.published_at(request.min_position, patience_s(context))
         views = [standing_view(shard, published, name) for name in request.names]
         asked = _asked(shard, published, published.as_of_us)
-        response = await asyncio.to_thread(_overlap, views, asked)
+        response = await answered(partial(_overlap, views, asked))
         response.freshness.CopyFrom(freshness_of(published))
         return response
 
@@ -149,10 +150,10 @@ class AnalyticsRpc(analytics_pb2_grpc.AnalyticsServiceServicer):
         if request.WhichOneof("subject") == "name":
             bound = saved_rule(shard, published, request.name)
         else:
-            bound = await bind_rule(shard, await read_rule(request.rule), published.root)
+            bound = await bind_source(shard, request.rule, published.root)
         if bound.parameters:
             raise invalid("SEGMENT_HAS_PARAMETERS", "a segment with parameters has no members until they are bound")
-        response = await asyncio.to_thread(_histogram, shard, published, as_of_us, bound, request)
+        response = await answered(partial(_histogram, shard, published, as_of_us, bound, request))
         response.freshness.CopyFrom(freshness_of(published, as_of_us))
         return response
 
@@ -237,7 +238,7 @@ def _histogram(
 
 
 def _members(shard: EngineShard, published: Published, as_of_us: int, bound: BoundRule) -> ContactSet:
-    cache, known = shard.leaves.at(published.root, as_of_us), published.knowledge_at(as_of_us)
+    cache, known = leaf_view(shard.leaves, published, as_of_us), published.knowledge_at(as_of_us)
     return planned(bound, published.root, as_of_us, {}, None, cache, known)[0]
 
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 
 from core.errors import CdpError, conflict
 from core.index.root import Root
-from core.query.ast import RfmInCell, RfmMoved, Rule
+from core.query.ast import AttributeMeasure, RfmInCell, RfmMoved, Rule
 from core.query.binding.bind import bind, references
+from core.query.binding.bind_measure import bind_measure
+from core.query.interest_model import InterestModel
 from core.query.names import BoundRule, Names
 from core.query.prepared import PreparedRules
+from core.query.problems import CYCLE
 from core.query.rfm_model import RfmModel
 from core.query.text.format import format_rule
 from core.query.text.parse import parse
@@ -19,6 +22,8 @@ from core.query.walk import parts
 from core.segments.saved import Saved
 from core.segments.vocabulary import names_of
 from services.runtime.definitions import Definitions, Stored
+from services.segment_engine.bound_parts import bound_events
+from services.segment_engine.computed import SavedComputed
 from services.segment_engine.rfm_models import SavedModels
 
 
@@ -46,13 +51,14 @@ class SegmentDefinition:
 class SavedSegments:
     """Definitions with their parsed rules, kept in step."""
 
-    def __init__(self, definitions: Definitions, zone: str, models: SavedModels) -> None:
+    def __init__(self, definitions: Definitions, zone: str, models: SavedModels, computed: SavedComputed) -> None:
         self.definitions = definitions
         self.models = models
+        self.computed = computed
         self._zone = zone
         self._prepared = PreparedRules()
         self._edition = 0
-        self._named: tuple[Root, tuple[int, int], Names] | None = None
+        self._named: tuple[Root, tuple[int, int, int], Names] | None = None
         self._rules = {
             stored.revision.name: SegmentDefinition.decode(stored.payload).rule for stored in definitions.newest()
         }
@@ -63,7 +69,7 @@ class SavedSegments:
 
     def in_zone(self, zone: str) -> SavedSegments:
         """The same segments, to be bound to another local time."""
-        return SavedSegments(self.definitions, zone, self.models)
+        return SavedSegments(self.definitions, zone, self.models, self.computed)
 
     def applied(self, stored: Stored) -> None:
         """Take over a committed version."""
@@ -76,14 +82,21 @@ class SavedSegments:
 
     def names(self, root: Root) -> Names:
         """What rules may speak of as of `root`: the same object while neither it nor a definition changes."""
-        editions = (self._edition, self.models.edition)
+        editions = (self._edition, self.models.edition, self.computed.edition)
         if self._named is None or self._named[0] is not root or self._named[1] != editions:
             self._named = (root, editions, self._names(root, self._rules, self.models))
         return self._named[2]
 
-    def _names(self, root: Root, rules: Mapping[str, Rule], models: SavedModels) -> Names:
-        names = names_of(root, rules, self._zone)
-        return replace(names, setting=models.setting(names))
+    def names_with(self, computed: SavedComputed, root: Root) -> Names:
+        """The same if `computed` were what is computed."""
+        return self._names(root, self._rules, self.models, computed)
+
+    def _names(
+        self, root: Root, rules: Mapping[str, Rule], models: SavedModels, computed: SavedComputed | None = None
+    ) -> Names:
+        computed = computed or self.computed
+        names = replace(names_of(root, rules, self._zone), computed=computed.measures())
+        return replace(names, setting=computed.setting(models.setting(names), names))
 
     def bind(self, rule: Rule, root: Root, as_name: str | None = None) -> BoundRule:
         """Check `rule` against the vocabulary as of `root` (the new text of `as_name` stands in its own place)."""
@@ -147,6 +160,34 @@ class SavedSegments:
                 saved.append(Saved.make(user, self.definitions.get(user).revision.version, bound))
         return saved
 
+    def check_interest(self, model: InterestModel, root: Root) -> None:
+        """Raises what binding raises where an event of the model is unknown or its filter does not fit."""
+        bound_events(model.events, self.names(root), "model.weights")
+
+    def changed_by(self, computed: SavedComputed, root: Root, name: str) -> list[Saved]:
+        """Every segment without parameters whose rule means something else if `computed` is what is computed, bound so.
+        CONFLICT / COMPUTED_IN_USE where a segment, a parametric one too, another computed attribute or an RFM model
+        would break; `name` is what changes."""
+        before = self.names(root)
+        try:
+            after = self.names_with(computed, root)
+            for other in after.computed:
+                bind_measure(AttributeMeasure(other), after, other)
+        except CdpError as error:
+            if error.reason == CYCLE:
+                raise
+            raise conflict("COMPUTED_IN_USE", f"what names {name!r} would break: {error}") from error
+        changed = []
+        for user, rule in self._rules.items():
+            try:
+                bound = bind(rule, after, as_name=user)
+            except CdpError as error:
+                text = f"segment {user!r} names {name!r} and would break: {error}"
+                raise conflict("COMPUTED_IN_USE", text) from error
+            if not bound.parameters and _meaning(bound) != _meaning(bind(rule, before, as_name=user)):
+                changed.append(Saved.make(user, self.definitions.get(user).revision.version, bound))
+        return changed
+
     def standing(self, root: Root) -> list[Saved]:
         """All segments without parameters, bound, for keeping current."""
         saved = []
@@ -155,6 +196,13 @@ class SavedSegments:
             if not bound.parameters:
                 saved.append(Saved.make(stored.revision.name, stored.revision.version, bound))
         return saved
+
+
+def _meaning(bound: BoundRule) -> tuple[object, ...]:
+    """What a bound rule is evaluated by."""
+    rules = (bound.rule, *(one.rule for one in bound.segments.values()))
+    asks_rfm = any(_models_of(rule) for rule in rules)
+    return rules, dict(bound.setting.rfm) if asks_rfm else None
 
 
 def _models_of(rule: Rule) -> set[str]:

@@ -17,6 +17,7 @@ from core.clock import Clock
 from core.errors import CdpError, unavailable
 from core.eventlog.protocol import Commit, EventLog, Fence, Partition, TableWrite
 from core.index.index import Index
+from core.index.snapshot import forget_texts
 from core.query.rfm_model import RfmModel
 from core.segments.changes import NO_CHANGES, Changes
 from core.segments.saved import Saved
@@ -26,6 +27,7 @@ from services.runtime.context import Runtime
 from services.runtime.definitions import DefinitionChange
 from services.runtime.facts import fact_batch_from_proto
 from services.runtime.failpoints import failpoint
+from services.runtime.patience import commit_patiently
 from services.runtime.roles import Role
 from services.runtime.subscriber import subscribe_profile
 from services.runtime.telemetry import get_logger
@@ -33,6 +35,7 @@ from services.segment_engine.convert import changes_to_entries
 from services.segment_engine.leaf_store import LeafStore
 from services.segment_engine.remembered import Remembered, numbers_to_write
 from services.segment_engine.saved import SavedSegments
+from services.segment_engine.schema_names import SchemaNames
 from services.segment_engine.snapshots import SnapshotStore
 
 _LOG = get_logger(__name__)
@@ -87,11 +90,15 @@ class EngineShard:
         self._committed = committed
         self._remembered = remembered
         self._numbers = remembered.numbers
+        #: What the schema says about names in rules.
+        self.schema = SchemaNames(runtime.stubs, workspace.id)
         #: What conditions answered, shared by all calls.
         self.leaves = self._no_leaves()
         self._standing = Standing(index, committed.zone or workspace.zone, committed.clock_us)
         self._published: Published | None = None
         self._published_s = 0.0
+        #: How many had been erased when texts that only they had were forgotten; a snapshot has none of these.
+        self._forgotten = index.contacts.erased_count
         self._lock = asyncio.Lock()
         #: Held by a call from deciding a definition's next version until it is committed.
         self.defining = asyncio.Lock()
@@ -180,6 +187,9 @@ class EngineShard:
                 # What is committed must never be behind a snapshot: a restart evaluates facts at the committed instant.
                 root = self._index.root()
                 await self._step(lambda: NO_CHANGES, (), aside=False)
+                if self._index.contacts.erased_count > self._forgotten:
+                    await asyncio.to_thread(forget_texts, self._index)
+                    self._forgotten = self._index.contacts.erased_count
             await self._snapshots.keep(root, self._subscription.epoch)
 
     async def _follow_compactions(self) -> None:
@@ -287,6 +297,25 @@ class EngineShard:
             self.leaves = self._no_leaves()
             self._publish()
 
+    async def save_definition(
+        self, change: DefinitionChange, users: Sequence[Saved], applied: Callable[[], None]
+    ) -> None:
+        """Commit a version of what rules are bound with (a computed attribute, an interest): `users` are the segments
+        that mean something else by it, bound with it; `applied` takes it over. Runs to its end like `save`."""
+        step = asyncio.create_task(self._save_definition(change, users, applied))
+        self._steps.add(step)
+        step.add_done_callback(self._steps.discard)
+        await asyncio.shield(step)
+
+    async def _save_definition(
+        self, change: DefinitionChange, users: Sequence[Saved], applied: Callable[[], None]
+    ) -> None:
+        async with self._lock:
+            edit = partial(self._standing.rebind, users, self.clock.now_us())
+            await self._step(edit, change.writes, aside=True)
+            applied()
+            self._publish()
+
     def _no_leaves(self) -> LeafStore:
         return LeafStore(self._runtime.settings.answer_cache_bytes // 2)
 
@@ -318,7 +347,7 @@ class EngineShard:
             writes=(*writes, self._reached().write()),
             now_us=self.clock.now_us(),
         )
-        await self._runtime.log.commit(self.partition, self._fence, commit)
+        await commit_patiently(self._runtime.log, self.partition, self._fence, commit)
         self._numbers = numbers
         failpoint("segment_engine.after_commit")
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from core.index.index import Index
 from core.index.root import Root
 from core.index.section import Section
 from core.index.snapshot import decode, encode
+from services.runtime.durable import sync, sync_folder
 from services.runtime.telemetry import get_logger
 from services.segment_engine.written_sections import Written, WrittenSections
 
@@ -42,6 +42,7 @@ class SnapshotStore:
         self._folder = folder
         self._workspace_id = workspace_id
         self._written = WrittenSections()
+        self._erased = 0
         self.position = 0
         self.epoch = ""
 
@@ -57,6 +58,7 @@ class SnapshotStore:
                 continue
             self.position, self.epoch = index.position, manifest["epoch"]
             self._written = WrittenSections.read(manifest["sections"])
+            self._erased = index.contacts.erased_count
             _LOG.info("snapshot loaded", file=path.name, position=index.position)
             return index
         return Index()
@@ -67,20 +69,30 @@ class SnapshotStore:
             path.unlink()
 
     async def keep(self, root: Root, epoch: str) -> None:
-        """Write `root` unless its position is on disk already; forget all but the newest three. An error of the
-        disk is raised: what was not synced must not be built upon."""
+        """Write `root` unless its position is on disk already; forget all but the newest three, or all
+        others where somebody was erased since the last one. A disk that is full or
+        broken leaves those that are there, and the next call tries again; a failed fsync ends the process: what was
+        not synced must not be built upon."""
         if root.position <= self.position:
             return
-        await asyncio.to_thread(self._write, root, epoch)
+        try:
+            await asyncio.to_thread(self._write, root, epoch)
+        except OSError as error:
+            _LOG.warning("snapshot cannot be written", workspace=self._workspace_id, error=error.strerror)
+            return
         self.position = root.position
 
     def _write(self, root: Root, epoch: str) -> None:
         path = self._folder / f"{root.position:020d}.snapshot"
         write_snapshot(path, root, self._workspace_id, epoch, self._written)
         manifests = sorted(self._folder.glob("*.snapshot"))
-        for old in manifests[:-_KEPT]:
+        # Whoever was erased since the last one is in all that are older.
+        erased = len(root.contacts.erased())
+        kept = _KEPT if erased == self._erased else 1
+        for old in manifests[:-kept]:
             old.unlink()
-        self._forget_sections(manifests[-_KEPT:])
+        self._forget_sections(manifests[-kept:])
+        self._erased = erased
 
     def _forget_sections(self, manifests: list[Path]) -> None:
         """Delete sections that no manifest names. A manifest that cannot be read keeps them all."""
@@ -114,7 +126,7 @@ def write_snapshot(
             written.remember(draft, same)
         parts.append({"name": draft.name, "bytes": same.length, "sha256": same.sha256})
     written.keep_only({part["name"] for part in parts})
-    _sync_folder(sections)
+    sync_folder(sections)
     manifest = {
         "format": _FORMAT,
         "workspace": workspace_id,
@@ -124,7 +136,7 @@ def write_snapshot(
     }
     body = json.dumps(manifest, indent=1).encode()
     _write_whole(path, [memoryview(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)])
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def read_snapshot(path: Path, workspace_id: str) -> Index:
@@ -174,13 +186,5 @@ def _write_whole(path: Path, slices: Sequence[memoryview]) -> None:
         for part in slices:
             file.write(part)
         file.flush()
-        os.fsync(file.fileno())
+        sync(file.fileno(), draft)
     draft.replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,9 +17,11 @@ from tests.bench.calls import measure_calls, serve_echo
 from tests.bench.core_figure import CorePlan, measure_core
 from tests.bench.doors import measure_doors
 from tests.bench.feed import measure_feed
+from tests.bench.imports import measure_imports
 from tests.bench.journey import measure_journey
 from tests.bench.latency import measure_latency
 from tests.bench.machine import machine
+from tests.bench.overload import measure_overload
 from tests.bench.unification import measure_unification
 from tests.bench.workload import Workload
 
@@ -30,7 +32,9 @@ FIGURES: dict[str, tuple[str, Callable[[Path], Awaitable[dict[str, object]]]]] =
     "journey": ("Complete Journey through the public API; goal: queryable in less than 60 s", measure_journey),
     "latency": ("acknowledged event and window end to Watch; goal: p99 below 1,000 ms", measure_latency),
     "feed": ("a product feed of 1 M items, durable; goal: 60 s, 300 MB", measure_feed),
+    "import": ("a CSV of 800,000 rows of each kind, durable; goal: 30,000 rows/s", measure_imports),
     "doors": ("batches of 100 through both doors, durable; goals: HTTP 15,000, gRPC 25,000 events/s", measure_doors),
+    "overload": ("one workspace sends three times the peak, another as before; goals: 70 %, 2x", measure_overload),
     "unification": (
         "entries of ingest's log to people, durable; goals: 15,000 events/s, 4,000 identify/s",
         measure_unification,

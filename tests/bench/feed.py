@@ -39,7 +39,7 @@ async def measure_feed(folder: Path, items: int = ITEMS) -> dict[str, object]:
         metadata = (("authorization", f"Bearer {processes.secret}"),)
         save = pb.SaveFeedRequest(feed=pb.Feed(name="bench"), request_id="once")
         await again(lambda: catalog.SaveFeed(save, metadata=metadata))
-        found["serving process before, MB"] = _peak_bytes(processes.pid(Role.INGEST)) >> 20
+        found["serving process before, MB"] = peak_bytes(processes.pid(Role.INGEST)) >> 20
         for what, share in (("first import", 0.0), ("second import", _CHANGED_SHARE)):
             file = folder / "feed.xml"
             await asyncio.to_thread(write_merchant_feed, file, items, _SEED, share)
@@ -81,9 +81,9 @@ async def _import(
             run = answer.run
             progress.update(read, completed=run.items_read)
             progress.update(applied, completed=run.items_applied, total=run.items_changed or None)
-            reading = max([reading, *(_peak_bytes(child) for child in _children(pid))])
+            reading = max([reading, *(peak_bytes(child) for child in children(pid))])
             if run.state not in _UNDER_WAY:
-                return time.perf_counter() - started_s, run, (_peak_bytes(pid), reading)
+                return time.perf_counter() - started_s, run, (peak_bytes(pid), reading)
             await asyncio.sleep(_LOOK_S)
 
 
@@ -94,14 +94,14 @@ async def _parts(file: Path) -> AsyncIterator[pb.UploadFeedRequest]:
             yield pb.UploadFeedRequest(content=part)
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         found += [int(child) for child in task.read_text().split()]
     return found
 
 
-def _peak_bytes(pid: int) -> int:
+def peak_bytes(pid: int) -> int:
     """The most that a process ever held; 0 for one that has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()

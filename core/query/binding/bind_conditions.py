@@ -9,6 +9,7 @@ from core.events.facts import CHANNELS
 from core.query.ast import (
     AttributeCondition,
     Changed,
+    Comparison,
     Condition,
     EventAggregate,
     EventCount,
@@ -21,6 +22,8 @@ from core.query.ast import (
     InList,
     Limit,
     Literal,
+    Measure,
+    MeasureCondition,
     MessageCount,
     Operand,
     Parameter,
@@ -39,6 +42,7 @@ from core.query.ast import (
     Trend,
     WasIn,
 )
+from core.query.binding.bind_computed import ComputedBinder
 from core.query.binding.bind_events import SCALARS, EventBinder
 from core.query.binding.bind_fields import attribute_fields
 from core.query.binding.bind_filters import FilterBinder
@@ -63,7 +67,11 @@ class ConditionBinder:
         self._attributes = attribute_fields(names)
         self._filters = FilterBinder(self._attributes, parameters)
         self._events = EventBinder(names, self._filters, parameters)
-        self._population = PopulationBinder(names, self._attributes, self._filters, self._events, population)
+        self._population = PopulationBinder(
+            names, self._attributes, self._filters, self._events, population, parameters
+        )
+        self._computed = ComputedBinder(names, self._filters, self._population)
+        self._filters.computed = self._computed.of
 
     @property
     def attributes(self) -> dict[str, Kind]:
@@ -75,6 +83,10 @@ class ConditionBinder:
         match condition:
             case Everyone():
                 return condition
+            case AttributeCondition(Comparison() as test) if (
+                computed := self._computed.condition(test, where, condition.span)
+            ) is not None:
+                return computed
             case AttributeCondition(test):
                 return replace(condition, test=self._filters.test(test, self._attributes, where))
             case InList(name):
@@ -98,6 +110,8 @@ class ConditionBinder:
                 return replace(condition, events=self._events.selection(condition.events, where))
             case Sequence():
                 return self._events.sequence(condition, where)
+            case MeasureCondition():
+                return self._population.interest(condition, where)
             case PopulationCondition():
                 return self._population.condition(condition, where)
             case RfmInCell():
@@ -124,13 +138,19 @@ class ConditionBinder:
         """The limit of the rule."""
         return self._population.limit(limit, where)
 
+    def measure(self, measure: Measure, where: str) -> tuple[Measure, Kind]:
+        """A measure that stands alone, and its kind."""
+        return self._population.measure(measure, where)
+
     def _has_been(self, condition: HasBeen, where: str) -> HasBeen:
+        self._computed.refuse(condition.test.name, where, "since when it is so")
         test = self._filters.comparison(condition.test, self._attributes, where)
         if any(not isinstance(operand, Literal | Parameter) for operand in test.operands):
             raise problem(UNSUPPORTED, where, '"has been" compares with a value, not with another attribute.')
         return replace(condition, test=test)
 
     def _changed(self, condition: Changed, where: str) -> Changed:
+        self._computed.refuse(condition.name, where, "when it changed")
         kind = self._attributes.kind_of(condition.name, where)
         self._filters.used[condition.name] = kind
         if kind not in SCALARS and (condition.before or condition.after):

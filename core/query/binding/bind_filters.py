@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from core.errors import CdpError
 from core.query.ast import (
     AttributeAtEvent,
+    AttributeOperand,
     BetweenAgo,
     Branch,
     Compare,
@@ -18,6 +19,7 @@ from core.query.ast import (
     InLast,
     InNext,
     Literal,
+    Measure,
     MoreThanAgo,
     Operand,
     Parameter,
@@ -77,6 +79,8 @@ class FilterBinder:
         self._parameters = parameters
         #: Every attribute named so far.
         self.used: dict[str, Kind] = {}
+        #: What a computed attribute is, by name and place; None for other attributes.
+        self.computed: Callable[[str, str], tuple[Measure, Kind] | None] = _nothing_computed
         #: The events of earlier steps of the sequence that is being bound, by the names of the steps.
         self.steps: dict[str, Fields] = {}
 
@@ -171,12 +175,28 @@ class FilterBinder:
         if isinstance(operand, StepOperand):
             other, what = self.steps[operand.step].kind_of(operand.path, where), f"{operand.step}.{operand.path}"
         else:
-            other, what = self._attributes.kind_of(operand.name, where), f'attribute "{operand.name}"'
-            self.used[operand.name] = other
+            what = f'attribute "{operand.name}"'
+            computed = self.computed(operand.name, where)
+            if computed is None:
+                other = self._attributes.kind_of(operand.name, where)
+                self.used[operand.name] = other
+            else:
+                operand, other = _of_measure(operand, computed[0], where), computed[1]
         if other is not kind and not (other in NUMERIC and kind in NUMERIC):
             text = f'"{name}" is {kind_words(kind)} and {what} is {kind_words(other)}'
             raise problem(TYPE, where, f"{text}; they cannot be compared.")
         return operand
+
+
+def _nothing_computed(_name: str, _where: str) -> tuple[Measure, Kind] | None:
+    return None
+
+
+def _of_measure(operand: Operand, measure: Measure, where: str) -> Operand:
+    if not isinstance(operand, AttributeOperand):
+        text = f'"{getattr(operand, "name", "")}" is computed, so its value at the event is not kept.'
+        raise problem(UNSUPPORTED, where, text, "Ask about its value now.")
+    return replace(operand, measure=measure)
 
 
 def check_between(operands: tuple[Operand, ...], where: str) -> None:

@@ -8,8 +8,13 @@ from core.query.ast import (
     AggregateMeasure,
     AttributeMeasure,
     CountMeasure,
+    EventTime,
+    Interest,
     Limit,
+    Literal,
     Measure,
+    MeasureCondition,
+    Parameter,
     Population,
     PopulationCondition,
     RfmInCell,
@@ -19,7 +24,8 @@ from core.query.ast import (
 from core.query.binding.bind_events import EventBinder
 from core.query.binding.bind_fields import Fields
 from core.query.binding.bind_filters import FilterBinder
-from core.query.binding.bind_values import NUMERIC, kind_words
+from core.query.binding.bind_parameters import ParameterKinds
+from core.query.binding.bind_values import NUMERIC, coerce, kind_words
 from core.query.names import Names
 from core.query.problems import TYPE, UNKNOWN_NAME, problem
 from core.query.rfm_model import NONE, OTHER
@@ -34,9 +40,16 @@ class PopulationBinder:
     """Binds measures and what compares them with those of `population`, the contacts that the rule is about."""
 
     def __init__(
-        self, names: Names, attributes: Fields, filters: FilterBinder, events: EventBinder, population: Population
+        self,
+        names: Names,
+        attributes: Fields,
+        filters: FilterBinder,
+        events: EventBinder,
+        population: Population,
+        parameters: ParameterKinds,
     ) -> None:
         self._names = names
+        self._parameters = parameters
         self._attributes = attributes
         self._filters = filters
         self._events = events
@@ -71,9 +84,25 @@ class PopulationBinder:
         self._check_cells(condition.model, (*condition.before, *condition.after), where)
         return replace(condition, population=self._population)
 
+    def interest(self, condition: MeasureCondition, where: str) -> MeasureCondition:
+        """A score, or the best of them, compared with a value."""
+        measure, kind = self.measure(condition.measure, where)
+        fields = Fields("interest", {condition.test.name: kind})
+        return replace(condition, measure=measure, test=self._filters.comparison(condition.test, fields, where))
+
     def _measure(self, measure: Measure, where: str) -> tuple[Measure, Kind]:
+        bound, kind = self.measure(measure, where)
+        if kind not in _ORDERED:
+            raise problem(TYPE, where, f"contacts are not ranked by {kind_words(kind)}.")
+        return bound, kind
+
+    def measure(self, measure: Measure, where: str) -> tuple[Measure, Kind]:
+        """A measure of whatever kind; of a computed attribute, what it is computed of."""
         match measure:
             case AttributeMeasure(name):
+                computed = self._filters.computed(name, where)
+                if computed is not None:
+                    return computed
                 kind = self._attributes.kind_of(name, where)
                 self._filters.used[name] = kind
                 bound: Measure = measure
@@ -83,9 +112,26 @@ class PopulationBinder:
             case AggregateMeasure(function, path, events):
                 kind = self._events.aggregate_kind(function, path, events, where)
                 bound = replace(measure, events=self._events.selection(events, where))
-        if kind not in _ORDERED:
-            raise problem(TYPE, where, f"contacts are not ranked by {kind_words(kind)}.")
+            case EventTime(events):
+                kind = Kind.INSTANT
+                bound = replace(measure, events=self._events.selection(events, where))
+            case Interest(value=value):
+                kind = Kind.TEXT if value is None else Kind.DECIMAL
+                bound = self._interest(measure, where)
         return bound, kind
+
+    def _interest(self, measure: Interest, where: str) -> Interest:
+        known = self._names.setting.interests
+        model = known.get(measure.model)
+        if model is None:
+            hint = did_you_mean(measure.model, known)
+            raise problem(UNKNOWN_NAME, where, f'unknown interest "{measure.model}".', hint)
+        value = measure.value
+        if isinstance(value, Parameter):
+            value = self._parameters.use(value, Kind.TEXT, where)
+        elif isinstance(value, Literal):
+            value = Literal(coerce(value.value, Kind.TEXT, f"interest in {measure.model}", where))
+        return replace(measure, value=value, of=model)
 
     def _check_cells(self, name: str, cells: tuple[str, ...], where: str) -> None:
         model = self._names.setting.rfm.get(name)

@@ -13,6 +13,7 @@ from core.query.ast import (
     ElementMatch,
     EventAggregate,
     EventCount,
+    EventTime,
     Everyone,
     FirstTime,
     HasBeen,
@@ -20,9 +21,13 @@ from core.query.ast import (
     InCohort,
     InList,
     InNext,
+    Interest,
+    Literal,
     Measure,
+    MeasureCondition,
     MessageCount,
     OnDay,
+    Parameter,
     PickedEvent,
     PopulationCondition,
     RandomBucket,
@@ -110,6 +115,13 @@ def check_condition(condition: Condition, where: str) -> int:
             return check_selection(events, where, windowed=False)
         case Sequence():
             return _check_sequence(condition, where)
+        case MeasureCondition(measure, test):
+            if not isinstance(measure, Interest):
+                raise problem(SHAPE, where, "only an interest is compared in this way.")
+            if test.relation is not None:
+                raise problem(SHAPE, where, f'"{test.compare.value}" does not fit an interest.')
+            check_comparison(test, where)
+            return check_measure(measure, where)
         case PopulationCondition():
             return _check_population(condition, where)
         case RfmInCell(model, cells):
@@ -164,9 +176,15 @@ def check_measure(measure: Measure, where: str) -> int:
         case AttributeMeasure(name):
             check_name(name, where)
             return 0
-        case CountMeasure(events):
+        case CountMeasure(events) | EventTime(events):
             _check_not_anchored(events.window, where)
             return check_selection(events, where)
+        case Interest(model, value):
+            check_name(model, where)
+            if not isinstance(value, Literal | Parameter | None):
+                raise problem(SHAPE, where, "an interest is in a text or in a parameter.")
+            check_operands(() if value is None else (value,), where)
+            return 0
         case AggregateMeasure(_, path, events):
             check_name(path, where)
             _check_not_anchored(events.window, where)

@@ -5,9 +5,9 @@ UTC. An event of day e adds `weight * fading(day - e)` to each value that it hol
 
     fading(k) = floor(2**24 * 2**(-k / half_life_days)), for k >= 0.
 
-The score is the sum over 2**24, cut (not rounded) to units of 1e-4: a decimal dated by the beginning of the day of as_of
-in UTC. It changes when an event comes and when a day of UTC begins, at no other instant. The top value is the one of the
-largest sum; of equal ones the smallest text.
+The score is the sum over 2**24, cut (not rounded) to units of 1e-4: a decimal dated by the beginning of the day of
+as_of in UTC. It changes when an event comes and when a day of UTC begins, at no other instant. The top value is the one
+of the largest sum; of equal ones the smallest text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clock import DAY_US
-from core.kernels.ranges import first_of_groups
+from core.kernels.ranges import first_of_groups, sorted_unique
 from core.query.ast import Interest, Literal
 from core.query.execute_context import Context
 from core.query.interest_model import InterestModel
@@ -96,10 +96,14 @@ def top_values(interest: Interest, context: Context) -> tuple[NDArray[np.uint32]
     found = scores(interest.of, context)
     if len(found.sums) == 0:
         return found.contacts, found.codes
-    order = np.lexsort((text_ranks(found.codes, context), -found.sums, found.contacts))
-    first = order[first_of_groups(found.contacts[order])]
-    first = first[found.units()[first] > 0]
-    return found.contacts[first], found.codes[first]
+    starts = first_of_groups(found.contacts)
+    sizes = np.diff(np.append(starts, len(found.contacts)))
+    best = np.flatnonzero(found.sums == np.repeat(np.maximum.reduceat(found.sums, starts), sizes))
+    best = best[found.units()[best] > 0]
+    # Few are as large as another one of the contact, so it costs little to order those that are left.
+    best = best[np.lexsort((text_ranks(found.codes[best], context), found.contacts[best]))]
+    chosen = best[first_of_groups(found.contacts[best])]
+    return found.contacts[chosen], found.codes[chosen]
 
 
 def text_ranks(codes: NDArray[np.uint32], context: Context) -> NDArray[np.int64]:
@@ -123,7 +127,7 @@ def _scores(model: InterestModel, context: Context, only: int | None) -> Scores:
             kept = codes == only
             events, codes = events[kept], codes[kept]
         times = picked.run.occurred_at_us[picked.row_numbers()[events]]
-        ages = today - times // DAY_US + 1
+        ages = today - times // DAY_US
         recent = ages < len(left)
         events, codes, ages = events[recent], codes[recent], ages[recent]
         pairs.append((picked.contacts[events].astype(np.uint64) << _HIGH) | codes.astype(np.uint64))
@@ -131,7 +135,7 @@ def _scores(model: InterestModel, context: Context, only: int | None) -> Scores:
     joined, values = np.concatenate(pairs), np.concatenate(amounts)
     if len(joined) == 0:
         return Scores(np.zeros(0, np.uint32), np.zeros(0, np.uint32), values)
-    order = np.argsort(joined, kind="stable")
+    order = np.argsort(joined)
     joined = joined[order]
     firsts = first_of_groups(joined)
     distinct, sums = joined[firsts], np.add.reduceat(values[order], firsts)
@@ -151,7 +155,7 @@ def _held(parameter: str, picked: Picked) -> tuple[NDArray[np.int64], NDArray[np
     used = without[of_lines[0]]
     events = np.concatenate((own[0], of_lines[0][used])).astype(np.uint64)
     codes = np.concatenate((own[1], of_lines[1][used])).astype(np.uint64)
-    once = np.unique((events << _HIGH) | codes)
+    once = sorted_unique((events << _HIGH) | codes)
     return (once >> _HIGH).astype(np.int64), once.astype(np.uint32)
 
 

@@ -27,8 +27,8 @@ from core.query.text.parse_history import (
     take_reachable,
     take_was_in,
 )
-from core.query.text.parse_interest import take_interested
-from core.query.text.parse_measures import at_aggregate, at_interest, at_number_of
+from core.query.text.parse_interest import take_interested, take_timed
+from core.query.text.parse_measures import at_aggregate, at_event_time, at_interest, at_number_of
 from core.query.text.parse_messages import at_verb, take_message
 from core.query.text.parse_population import at_standard, take_bucket, take_cohort, take_rfm, take_standard
 from core.query.text.parse_rhythm import at_trend, take_restarted, take_stopped, take_trend
@@ -90,6 +90,8 @@ def _of_others(cursor: Cursor) -> Condition | None:
         return take_rfm(cursor)
     if at_interest(cursor):
         return take_interested(cursor)
+    if at_event_time(cursor):
+        return take_timed(cursor)
     if cursor.at("cohort", "of"):
         return take_cohort(cursor)
     if cursor.at("random", "bucket"):

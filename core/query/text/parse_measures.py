@@ -57,13 +57,23 @@ def take_measure(cursor: Cursor) -> Measure:
         return take_aggregate(cursor)[0]
     if at_number_of(cursor):
         return CountMeasure(take_number_of(cursor))
-    if cursor.at("time", "of", "last") or cursor.at("time", "of", "first"):
-        cursor.skip("time", "of")
-        first = cursor.take().word == "first"
-        return EventTime(take_selection(cursor), first)
+    if at_event_time(cursor):
+        return take_event_time(cursor)
     if at_interest(cursor):
         return take_interest(cursor)
     return AttributeMeasure(cursor.dotted("the name of an attribute, an aggregate, or number of events"))
+
+
+def at_event_time(cursor: Cursor) -> bool:
+    """Whether `time of last` or `time of first` follows."""
+    return cursor.at("time", "of", "last") or cursor.at("time", "of", "first")
+
+
+def take_event_time(cursor: Cursor) -> EventTime:
+    """`time of last E (filter)` and what follows it."""
+    cursor.skip("time", "of")
+    first = cursor.take().word == "first"
+    return EventTime(take_selection(cursor), first)
 
 
 def at_interest(cursor: Cursor) -> bool:

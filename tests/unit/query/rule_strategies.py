@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from core.query.ast import (
@@ -10,11 +12,13 @@ from core.query.ast import (
     AttributeMeasure,
     Changed,
     Compare,
+    Comparison,
     Condition,
     CountMeasure,
     Daypart,
     EventAggregate,
     EventCount,
+    EventTime,
     Everyone,
     FirstTime,
     Function,
@@ -23,11 +27,14 @@ from core.query.ast import (
     HasBeenIn,
     InCohort,
     InList,
+    Interest,
     Limit,
     Literal,
     Measure,
+    MeasureCondition,
     MessageCount,
     MessageVerb,
+    Parameter,
     PickedEvent,
     PopulationCondition,
     RandomBucket,
@@ -47,6 +54,7 @@ from core.query.ast import (
     WasIn,
 )
 from core.query.ast_values import Period
+from core.query.text.parse_interest import SCORE, TOP
 from core.schema import DecimalUnits
 from tests.unit.query.rule_parts import (
     RELATIONS,
@@ -87,8 +95,13 @@ _CHOSEN = (Function.FIRST, Function.LAST, Function.MOST_FREQUENT)
 _windowed = selections(st.none() | event_windows)
 _measured = selections(st.none() | windows)
 _aggregate_measures = st.builds(AggregateMeasure, st.sampled_from(Function), names, _measured)
+_interests = st.builds(Interest, names, st.none() | texts.map(Literal) | st.builds(Parameter, names))
 measures: st.SearchStrategy[Measure] = st.one_of(
-    st.builds(AttributeMeasure, names), st.builds(CountMeasure, _measured), _aggregate_measures
+    st.builds(AttributeMeasure, names),
+    st.builds(CountMeasure, _measured),
+    _aggregate_measures,
+    st.builds(EventTime, _measured, st.booleans()),
+    _interests,
 )
 _standards = st.one_of(
     st.builds(
@@ -149,8 +162,15 @@ _of_events: st.SearchStrategy[Condition] = st.one_of(
     st.builds(Trend, timeless, st.just(True), st.integers(1, 10_000 * 10_000).map(DecimalUnits), durations(1)),
     _sequences(),
 )
+
+
+def _interested(interest: Interest, test: Comparison) -> MeasureCondition:
+    return MeasureCondition(interest, replace(test, name=TOP if interest.value is None else SCORE))
+
+
 _of_others: st.SearchStrategy[Condition] = st.one_of(
     _standards,
+    st.builds(_interested, _interests, comparisons.filter(lambda test: test.relation is None)),
     st.builds(RfmInCell, names, st.lists(names, min_size=1, max_size=3).map(tuple)),
     st.builds(RfmMoved, names, _cells, _cells, durations(1)),
     st.builds(InCohort, st.none() | timeless, past_windows),

@@ -14,7 +14,9 @@ from core.query.ast import (
     Compare,
     CountMeasure,
     EventSelection,
+    EventTime,
     Function,
+    Interest,
     Measure,
     Population,
     PopulationCondition,
@@ -64,6 +66,8 @@ def value_of(measure: Measure, contact: int, plain: Plain, as_of_us: int) -> Fra
                 Function.AVG: round(Fraction(sum(held), len(held))),
             }
             return Fraction(numbers[function])
+        case EventTime() | Interest():
+            raise TypeError(f"{measure} is none of these measures")
 
 
 def holds(value: Fraction, condition: PopulationCondition, values: list[Fraction], events: list[int]) -> bool:

@@ -55,6 +55,24 @@ def test_states_now_and_at_the_event() -> None:
     assert set(leaf(did(now(Stock.LOW)), context).within(root.exists(NOW))) == {0, 2, 3, 4}
 
 
+def test_a_product_that_is_available_without_a_number_is_neither_low_nor_the_last() -> None:
+    world = SmallWorld().contacts(*range(5))
+    fields: list[dict[str, Any]] = [
+        {"available": True},
+        {"available": False},
+        {"available": True, "stock": 9, "low_stock": 10},
+        {"available": True, "stock": 3, "low_stock": 2},
+        {"available": True, "stock": 0},
+    ]
+    for contact, one in enumerate(fields):
+        world.product(f"p{contact}", 10, **one).event(contact, VIEWED, 20, {"product_id": f"p{contact}"})
+    root = world.root()
+    assert members(root, did(now(Stock.IN_STOCK)), NOW) == {0, 2, 3}
+    assert members(root, did(now(Stock.OUT_OF_STOCK)), NOW) == {1, 4}
+    assert members(root, did(now(Stock.LOW)), NOW) == {2}, "the limit that the product was told with counts"
+    assert members(root, did(now(Stock.LAST_ITEM)), NOW) == set()
+
+
 def test_all_conditions_hold_on_one_line() -> None:
     world = SmallWorld().contacts(0, 1, 2, 3, 4)
     world.product("in", stock=3, price=5).product("sale", stock=0, price=5, sale_price=4)

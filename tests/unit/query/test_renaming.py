@@ -64,3 +64,12 @@ def test_a_prefix_uses_what_begins_so() -> None:
     assert not uses(used, Place(E, "", "car"))
     assert not uses(used, Place(P, "folded", "color"))
     assert renamed_rule(parse("did cart_*"), lambda place: "other") == parse("did cart_*")
+
+
+def test_what_an_interest_compares_is_no_attribute() -> None:
+    rule = parse('interest in category "tea" >= attribute least and top interest in brand != "a"')
+    assert names_used(rule) == {Place(Family.ATTRIBUTE, "", "least")}
+    renamed = renamed_rule(rule, lambda place: f"new {place.name}")
+    assert format_rule(renamed) == (
+        'interest in category "tea" >= attribute "new least" and top interest in brand != "a"'
+    )

@@ -89,6 +89,21 @@ class ChannelServiceStub:
                 request_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.ListAuditRecordsRequest.SerializeToString,
                 response_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.ListAuditRecordsResponse.FromString,
                 _registered_method=True)
+        self.Forget = channel.unary_unary(
+                '/cdp.channel.v1.ChannelService/Forget',
+                request_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.ForgetRequest.SerializeToString,
+                response_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.ForgetResponse.FromString,
+                _registered_method=True)
+        self.GetPreferences = channel.unary_unary(
+                '/cdp.channel.v1.ChannelService/GetPreferences',
+                request_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.GetPreferencesRequest.SerializeToString,
+                response_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.GetPreferencesResponse.FromString,
+                _registered_method=True)
+        self.UpdatePreferences = channel.unary_unary(
+                '/cdp.channel.v1.ChannelService/UpdatePreferences',
+                request_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.UpdatePreferencesRequest.SerializeToString,
+                response_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.UpdatePreferencesResponse.FromString,
+                _registered_method=True)
 
 
 class ChannelServiceServicer:
@@ -162,6 +177,26 @@ class ChannelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Forget(self, request, context):
+        """Forget messages to people, as far as they are sent; what is on its way is refused. For unification.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPreferences(self, request, context):
+        """The subscription categories that the preference page shows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdatePreferences(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ChannelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -219,6 +254,21 @@ def add_ChannelServiceServicer_to_server(servicer, server):
                     servicer.ListAuditRecords,
                     request_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.ListAuditRecordsRequest.FromString,
                     response_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.ListAuditRecordsResponse.SerializeToString,
+            ),
+            'Forget': grpc.unary_unary_rpc_method_handler(
+                    servicer.Forget,
+                    request_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.ForgetRequest.FromString,
+                    response_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.ForgetResponse.SerializeToString,
+            ),
+            'GetPreferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPreferences,
+                    request_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.GetPreferencesRequest.FromString,
+                    response_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.GetPreferencesResponse.SerializeToString,
+            ),
+            'UpdatePreferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdatePreferences,
+                    request_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.UpdatePreferencesRequest.FromString,
+                    response_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.UpdatePreferencesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -518,6 +568,87 @@ class ChannelService:
             '/cdp.channel.v1.ChannelService/ListAuditRecords',
             cdp_dot_channel_dot_v1_dot_channel__pb2.ListAuditRecordsRequest.SerializeToString,
             cdp_dot_channel_dot_v1_dot_channel__pb2.ListAuditRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.channel.v1.ChannelService/Forget',
+            cdp_dot_channel_dot_v1_dot_channel__pb2.ForgetRequest.SerializeToString,
+            cdp_dot_channel_dot_v1_dot_channel__pb2.ForgetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPreferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.channel.v1.ChannelService/GetPreferences',
+            cdp_dot_channel_dot_v1_dot_channel__pb2.GetPreferencesRequest.SerializeToString,
+            cdp_dot_channel_dot_v1_dot_channel__pb2.GetPreferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdatePreferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.channel.v1.ChannelService/UpdatePreferences',
+            cdp_dot_channel_dot_v1_dot_channel__pb2.UpdatePreferencesRequest.SerializeToString,
+            cdp_dot_channel_dot_v1_dot_channel__pb2.UpdatePreferencesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,6 +27,11 @@ class ChannelServiceStub:
     UpdateSettings: _aio.UnaryUnaryMultiCallable[_channel_pb2.UpdateSettingsRequest, _channel_pb2.UpdateSettingsResponse]
     """Kill switches, the recipients allow-list, provider addresses."""
     ListAuditRecords: _aio.UnaryUnaryMultiCallable[_channel_pb2.ListAuditRecordsRequest, _channel_pb2.ListAuditRecordsResponse]
+    Forget: _aio.UnaryUnaryMultiCallable[_channel_pb2.ForgetRequest, _channel_pb2.ForgetResponse]
+    """Forget messages to people, as far as they are sent; what is on its way is refused. For unification."""
+    GetPreferences: _aio.UnaryUnaryMultiCallable[_channel_pb2.GetPreferencesRequest, _channel_pb2.GetPreferencesResponse]
+    """The subscription categories that the preference page shows."""
+    UpdatePreferences: _aio.UnaryUnaryMultiCallable[_channel_pb2.UpdatePreferencesRequest, _channel_pb2.UpdatePreferencesResponse]
 
 class ChannelServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -107,5 +112,28 @@ class ChannelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _channel_pb2.ListAuditRecordsRequest,
         context: _aio.ServicerContext[_channel_pb2.ListAuditRecordsRequest, _abc.Awaitable[_channel_pb2.ListAuditRecordsResponse]],
     ) -> _abc.Awaitable[_channel_pb2.ListAuditRecordsResponse]: ...
+
+    @_abc_1.abstractmethod
+    def Forget(
+        self,
+        request: _channel_pb2.ForgetRequest,
+        context: _aio.ServicerContext[_channel_pb2.ForgetRequest, _abc.Awaitable[_channel_pb2.ForgetResponse]],
+    ) -> _abc.Awaitable[_channel_pb2.ForgetResponse]:
+        """Forget messages to people, as far as they are sent; what is on its way is refused. For unification."""
+
+    @_abc_1.abstractmethod
+    def GetPreferences(
+        self,
+        request: _channel_pb2.GetPreferencesRequest,
+        context: _aio.ServicerContext[_channel_pb2.GetPreferencesRequest, _abc.Awaitable[_channel_pb2.GetPreferencesResponse]],
+    ) -> _abc.Awaitable[_channel_pb2.GetPreferencesResponse]:
+        """The subscription categories that the preference page shows."""
+
+    @_abc_1.abstractmethod
+    def UpdatePreferences(
+        self,
+        request: _channel_pb2.UpdatePreferencesRequest,
+        context: _aio.ServicerContext[_channel_pb2.UpdatePreferencesRequest, _abc.Awaitable[_channel_pb2.UpdatePreferencesResponse]],
+    ) -> _abc.Awaitable[_channel_pb2.UpdatePreferencesResponse]: ...
 
 def add_ChannelServiceServicer_to_server(servicer: ChannelServiceServicer, server: _aio.Server) -> None: ...

@@ -57,6 +57,7 @@ class Pool(_message.Message):
     LOW_BELOW_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     FIGURES_FIELD_NUMBER: _builtins.int
+    FOR_FORMS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Small letters, digits and dashes."""
     title: _builtins.str
@@ -78,6 +79,10 @@ class Pool(_message.Message):
     low_below: _builtins.int
     """A pool with fewer codes left is low; 0: a tenth of those that were added."""
     etag: _builtins.str
+    for_forms: _builtins.bool
+    """A visitor's form may ask for a coupon of this pool (form_submitted with `coupon_pool`): one a person and form. Set
+    it only where anybody may have one, because anybody can make up visitors.
+    """
     @_builtins.property
     def figures(self) -> Global___Figures: ...
     def __init__(
@@ -95,10 +100,11 @@ class Pool(_message.Message):
         low_below: _builtins.int = ...,
         etag: _builtins.str = ...,
         figures: Global___Figures | None = ...,
+        for_forms: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["figures", b"figures"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "expires_at_us", b"expires_at_us", "figures", b"figures", "limit_per_person", b"limit_per_person", "low_below", b"low_below", "name", b"name", "pattern", b"pattern", "redemptions", b"redemptions", "title", b"title", "unit", b"unit", "valid_days", b"valid_days", "value_units", b"value_units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "expires_at_us", b"expires_at_us", "figures", b"figures", "for_forms", b"for_forms", "limit_per_person", b"limit_per_person", "low_below", b"low_below", "name", b"name", "pattern", b"pattern", "redemptions", b"redemptions", "title", b"title", "unit", b"unit", "valid_days", b"valid_days", "value_units", b"value_units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -801,6 +801,38 @@ class MachineMark(_message.Message):
 Global___MachineMark: _TypeAlias = MachineMark  # noqa: Y015
 
 @_typing.final
+class ErasureOrder(_message.Message):
+    """Order to forget people: their identities, what was told of them, their events. It names them by public keys alone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    IDLE_SINCE_US_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    asked_by: _builtins.str
+    idle_since_us: _builtins.int
+    """Whoever is known, or did or was told anything after this instant, stays. 0: everybody who is named goes."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        asked_by: _builtins.str = ...,
+        idle_since_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "idle_since_us", b"idle_since_us", "keys", b"keys", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasureOrder: _TypeAlias = ErasureOrder  # noqa: Y015
+
+@_typing.final
 class AcceptedFact(_message.Message):
     """One accepted fact that is no plain event."""
 
@@ -815,6 +847,7 @@ class AcceptedFact(_message.Message):
     PRODUCT_FIELD_NUMBER: _builtins.int
     SEPARATION_FIELD_NUMBER: _builtins.int
     IDENTITY_RULES_FIELD_NUMBER: _builtins.int
+    ERASURE_FIELD_NUMBER: _builtins.int
     MACHINE_MARK_FIELD_NUMBER: _builtins.int
     DEAD_LETTER_REPLAY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -833,6 +866,8 @@ class AcceptedFact(_message.Message):
     @_builtins.property
     def identity_rules(self) -> Global___IdentityRulesChange: ...
     @_builtins.property
+    def erasure(self) -> Global___ErasureOrder: ...
+    @_builtins.property
     def machine_mark(self) -> Global___MachineMark: ...
     @_builtins.property
     def dead_letter_replay(self) -> Global___DeadLetterReplay: ...
@@ -848,14 +883,15 @@ class AcceptedFact(_message.Message):
         product: Global___Product | None = ...,
         separation: Global___Separation | None = ...,
         identity_rules: Global___IdentityRulesChange | None = ...,
+        erasure: Global___ErasureOrder | None = ...,
         machine_mark: Global___MachineMark | None = ...,
         dead_letter_replay: Global___DeadLetterReplay | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["dead_letter_replay", b"dead_letter_replay", "fact", b"fact", "identity_rules", b"identity_rules", "machine_mark", b"machine_mark", "product", b"product", "profile", b"profile", "separation", b"separation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dead_letter_replay", b"dead_letter_replay", "erasure", b"erasure", "fact", b"fact", "identity_rules", b"identity_rules", "machine_mark", b"machine_mark", "product", b"product", "profile", b"profile", "separation", b"separation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_event", b"before_event", "dead_letter_replay", b"dead_letter_replay", "fact", b"fact", "id", b"id", "identity_rules", b"identity_rules", "imported", b"imported", "machine_mark", b"machine_mark", "occurred_at_us", b"occurred_at_us", "product", b"product", "profile", b"profile", "received_at_us", b"received_at_us", "separation", b"separation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_event", b"before_event", "dead_letter_replay", b"dead_letter_replay", "erasure", b"erasure", "fact", b"fact", "id", b"id", "identity_rules", b"identity_rules", "imported", b"imported", "machine_mark", b"machine_mark", "occurred_at_us", b"occurred_at_us", "product", b"product", "profile", b"profile", "received_at_us", b"received_at_us", "separation", b"separation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["profile", "product", "separation", "identity_rules", "machine_mark", "dead_letter_replay"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["profile", "product", "separation", "identity_rules", "erasure", "machine_mark", "dead_letter_replay"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -1197,12 +1233,20 @@ class FactBatch(_message.Message):
     FACTS_FIELD_NUMBER: _builtins.int
     UPSTREAM_POSITION_FIELD_NUMBER: _builtins.int
     PARTS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    FACT_ROWS_FIELD_NUMBER: _builtins.int
     upstream_position: _builtins.int
     """The position of ingest's log that this batch came from."""
     parts: _builtins.bytes
     """For each event the contact that it would belong to had nobody ever been merged: uint32, little-endian. Empty: the
     events' contacts.
     """
+    rows: _builtins.bytes
+    """The number that each event had in the entry as it was logged: uint32, little-endian. Empty: 0, 1, 2 ... It is set
+    where people were forgotten, whose events are not here any more.
+    """
+    fact_rows: _builtins.bytes
+    """The same of facts."""
     @_builtins.property
     def events(self) -> Global___EventColumns: ...
     @_builtins.property
@@ -1214,10 +1258,12 @@ class FactBatch(_message.Message):
         facts: _abc.Iterable[Global___ContactFact] | None = ...,
         upstream_position: _builtins.int = ...,
         parts: _builtins.bytes = ...,
+        rows: _builtins.bytes = ...,
+        fact_rows: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "facts", b"facts", "parts", b"parts", "upstream_position", b"upstream_position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "fact_rows", b"fact_rows", "facts", b"facts", "parts", b"parts", "rows", b"rows", "upstream_position", b"upstream_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -647,6 +647,7 @@ class CommandRequest(_message.Message):
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     SEPARATION_FIELD_NUMBER: _builtins.int
     IDENTITY_RULES_FIELD_NUMBER: _builtins.int
+    ERASURE_FIELD_NUMBER: _builtins.int
     DEAD_LETTER_REPLAY_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Dedupe id; a repetition within 7 days changes nothing."""
@@ -655,6 +656,8 @@ class CommandRequest(_message.Message):
     @_builtins.property
     def identity_rules(self) -> _facts_pb2.IdentityRulesChange: ...
     @_builtins.property
+    def erasure(self) -> _facts_pb2.ErasureOrder: ...
+    @_builtins.property
     def dead_letter_replay(self) -> _facts_pb2.DeadLetterReplay: ...
     def __init__(
         self,
@@ -662,13 +665,14 @@ class CommandRequest(_message.Message):
         message_id: _builtins.str = ...,
         separation: _facts_pb2.Separation | None = ...,
         identity_rules: _facts_pb2.IdentityRulesChange | None = ...,
+        erasure: _facts_pb2.ErasureOrder | None = ...,
         dead_letter_replay: _facts_pb2.DeadLetterReplay | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "dead_letter_replay", b"dead_letter_replay", "identity_rules", b"identity_rules", "separation", b"separation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "dead_letter_replay", b"dead_letter_replay", "erasure", b"erasure", "identity_rules", b"identity_rules", "separation", b"separation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "dead_letter_replay", b"dead_letter_replay", "identity_rules", b"identity_rules", "message_id", b"message_id", "separation", b"separation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "dead_letter_replay", b"dead_letter_replay", "erasure", b"erasure", "identity_rules", b"identity_rules", "message_id", b"message_id", "separation", b"separation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["separation", "identity_rules", "dead_letter_replay"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["separation", "identity_rules", "erasure", "dead_letter_replay"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -694,6 +698,100 @@ class CommandResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CommandResponse: _TypeAlias = CommandResponse  # noqa: Y015
+
+@_typing.final
+class EntryEvents(_message.Message):
+    """Events of one entry of ingest's log, by their message ids."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntryEvents: _TypeAlias = EntryEvents  # noqa: Y015
+
+@_typing.final
+class ForgetRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    THROUGH_POSITION_FIELD_NUMBER: _builtins.int
+    through_position: _builtins.int
+    """Of ingest's log: what came later stays."""
+    @_builtins.property
+    def identifiers(self) -> _containers.RepeatedCompositeFieldContainer[_facts_pb2.Identifier]:
+        """Whatever names a person by one of these goes. Normalised."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryEvents]:
+        """These go, whatever they name."""
+
+    def __init__(
+        self,
+        *,
+        identifiers: _abc.Iterable[_facts_pb2.Identifier] | None = ...,
+        events: _abc.Iterable[Global___EntryEvents] | None = ...,
+        through_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "identifiers", b"identifiers", "through_position", b"through_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetRequest: _TypeAlias = ForgetRequest  # noqa: Y015
+
+@_typing.final
+class ForgetResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    FIRST_POSITION_FIELD_NUMBER: _builtins.int
+    COUPONS_AND_ORDERS_FIELD_NUMBER: _builtins.int
+    done: _builtins.bool
+    """False: the archive or a reader has not come as far as `through_position`; ask again."""
+    files: _builtins.int
+    events: _builtins.int
+    facts: _builtins.int
+    first_position: _builtins.int
+    """The log begins here."""
+    coupons_and_orders: _builtins.int
+    """Coupons that were theirs, and orders."""
+    def __init__(
+        self,
+        *,
+        done: _builtins.bool = ...,
+        files: _builtins.int = ...,
+        events: _builtins.int = ...,
+        facts: _builtins.int = ...,
+        first_position: _builtins.int = ...,
+        coupons_and_orders: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coupons_and_orders", b"coupons_and_orders", "done", b"done", "events", b"events", "facts", b"facts", "files", b"files", "first_position", b"first_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetResponse: _TypeAlias = ForgetResponse  # noqa: Y015
 
 @_typing.final
 class SubscribeRequest(_message.Message):

@@ -69,6 +69,11 @@ class IngestServiceStub:
                 request_serializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.CommandRequest.SerializeToString,
                 response_deserializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.CommandResponse.FromString,
                 _registered_method=True)
+        self.Forget = channel.unary_unary(
+                '/cdp.ingest.v1.IngestService/Forget',
+                request_serializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.ForgetRequest.SerializeToString,
+                response_deserializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.ForgetResponse.FromString,
+                _registered_method=True)
         self.Subscribe = channel.stream_stream(
                 '/cdp.ingest.v1.IngestService/Subscribe',
                 request_serializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.SubscribeRequest.SerializeToString,
@@ -128,6 +133,14 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Forget(self, request, context):
+        """Take people out of the archive of accepted batches, and out of the log by trimming it. For unification, which knows
+        whose they are. Asked again until it is done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Subscribe(self, request_iterator, context):
         """The log of accepted batches of one workspace, from a position on. For services and warehouses.
         """
@@ -172,6 +185,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.Command,
                     request_deserializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.CommandRequest.FromString,
                     response_serializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.CommandResponse.SerializeToString,
+            ),
+            'Forget': grpc.unary_unary_rpc_method_handler(
+                    servicer.Forget,
+                    request_deserializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.ForgetRequest.FromString,
+                    response_serializer=cdp_dot_ingest_dot_v1_dot_ingest__pb2.ForgetResponse.SerializeToString,
             ),
             'Subscribe': grpc.stream_stream_rpc_method_handler(
                     servicer.Subscribe,
@@ -368,6 +386,33 @@ class IngestService:
             '/cdp.ingest.v1.IngestService/Command',
             cdp_dot_ingest_dot_v1_dot_ingest__pb2.CommandRequest.SerializeToString,
             cdp_dot_ingest_dot_v1_dot_ingest__pb2.CommandResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.ingest.v1.IngestService/Forget',
+            cdp_dot_ingest_dot_v1_dot_ingest__pb2.ForgetRequest.SerializeToString,
+            cdp_dot_ingest_dot_v1_dot_ingest__pb2.ForgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

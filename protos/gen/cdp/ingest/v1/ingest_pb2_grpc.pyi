@@ -28,6 +28,10 @@ class IngestServiceStub:
     """Many of the above at once, up to 1,000; each item is accepted or refused on its own."""
     Command: _aio.UnaryUnaryMultiCallable[_ingest_pb2.CommandRequest, _ingest_pb2.CommandResponse]
     """Log an order to change state. For services, which offer these orders to callers and check them first."""
+    Forget: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ForgetRequest, _ingest_pb2.ForgetResponse]
+    """Take people out of the archive of accepted batches, and out of the log by trimming it. For unification, which knows
+    whose they are. Asked again until it is done.
+    """
     Subscribe: _aio.StreamStreamMultiCallable[_ingest_pb2.SubscribeRequest, _ingest_pb2.SubscribeResponse]
     """The log of accepted batches of one workspace, from a position on. For services and warehouses."""
 
@@ -87,6 +91,16 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_ingest_pb2.CommandRequest, _abc.Awaitable[_ingest_pb2.CommandResponse]],
     ) -> _abc.Awaitable[_ingest_pb2.CommandResponse]:
         """Log an order to change state. For services, which offer these orders to callers and check them first."""
+
+    @_abc_1.abstractmethod
+    def Forget(
+        self,
+        request: _ingest_pb2.ForgetRequest,
+        context: _aio.ServicerContext[_ingest_pb2.ForgetRequest, _abc.Awaitable[_ingest_pb2.ForgetResponse]],
+    ) -> _abc.Awaitable[_ingest_pb2.ForgetResponse]:
+        """Take people out of the archive of accepted batches, and out of the log by trimming it. For unification, which knows
+        whose they are. Asked again until it is done.
+        """
 
     @_abc_1.abstractmethod
     def Subscribe(

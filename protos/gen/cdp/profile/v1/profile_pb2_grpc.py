@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from cdp.profile.v1 import profile_pb2 as cdp_dot_profile_dot_v1_dot_profile__pb2
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -79,6 +80,31 @@ class ProfileServiceStub:
                 request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.UpdateIdentityRulesRequest.SerializeToString,
                 response_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.UpdateIdentityRulesResponse.FromString,
                 _registered_method=True)
+        self.View = channel.unary_unary(
+                '/cdp.profile.v1.ProfileService/View',
+                request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ViewRequest.SerializeToString,
+                response_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ViewResponse.FromString,
+                _registered_method=True)
+        self.Export = channel.unary_stream(
+                '/cdp.profile.v1.ProfileService/Export',
+                request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ExportRequest.SerializeToString,
+                response_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ExportResponse.FromString,
+                _registered_method=True)
+        self.Erase = channel.unary_unary(
+                '/cdp.profile.v1.ProfileService/Erase',
+                request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.EraseRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.GetErasure = channel.unary_unary(
+                '/cdp.profile.v1.ProfileService/GetErasure',
+                request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.GetErasureRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.ListErasures = channel.unary_unary(
+                '/cdp.profile.v1.ProfileService/ListErasures',
+                request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ListErasuresRequest.SerializeToString,
+                response_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ListErasuresResponse.FromString,
+                _registered_method=True)
         self.Subscribe = channel.stream_stream(
                 '/cdp.profile.v1.ProfileService/Subscribe',
                 request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.SubscribeRequest.SerializeToString,
@@ -152,6 +178,42 @@ class ProfileServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def View(self, request, context):
+        """Everything about one person, of all services, with what could not be had.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Export(self, request, context):
+        """Everything that is held of one person, of all services, as lines of JSON.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Erase(self, request, context):
+        """Forget a person. The person is in no answer once this returns; the operation, whose response is an
+        ErasureCertificate, is done when every stored byte is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErasure(self, request, context):
+        """The operation of an erasure, as it stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListErasures(self, request, context):
+        """Erasures, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Subscribe(self, request_iterator, context):
         """The log of resolved facts of one workspace, in one order.
         """
@@ -206,6 +268,31 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.UpdateIdentityRules,
                     request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.UpdateIdentityRulesRequest.FromString,
                     response_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.UpdateIdentityRulesResponse.SerializeToString,
+            ),
+            'View': grpc.unary_unary_rpc_method_handler(
+                    servicer.View,
+                    request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ViewRequest.FromString,
+                    response_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ViewResponse.SerializeToString,
+            ),
+            'Export': grpc.unary_stream_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ExportRequest.FromString,
+                    response_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ExportResponse.SerializeToString,
+            ),
+            'Erase': grpc.unary_unary_rpc_method_handler(
+                    servicer.Erase,
+                    request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.EraseRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'GetErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasure,
+                    request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.GetErasureRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'ListErasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListErasures,
+                    request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ListErasuresRequest.FromString,
+                    response_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ListErasuresResponse.SerializeToString,
             ),
             'Subscribe': grpc.stream_stream_rpc_method_handler(
                     servicer.Subscribe,
@@ -456,6 +543,141 @@ class ProfileService:
             '/cdp.profile.v1.ProfileService/UpdateIdentityRules',
             cdp_dot_profile_dot_v1_dot_profile__pb2.UpdateIdentityRulesRequest.SerializeToString,
             cdp_dot_profile_dot_v1_dot_profile__pb2.UpdateIdentityRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def View(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.profile.v1.ProfileService/View',
+            cdp_dot_profile_dot_v1_dot_profile__pb2.ViewRequest.SerializeToString,
+            cdp_dot_profile_dot_v1_dot_profile__pb2.ViewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cdp.profile.v1.ProfileService/Export',
+            cdp_dot_profile_dot_v1_dot_profile__pb2.ExportRequest.SerializeToString,
+            cdp_dot_profile_dot_v1_dot_profile__pb2.ExportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Erase(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.profile.v1.ProfileService/Erase',
+            cdp_dot_profile_dot_v1_dot_profile__pb2.EraseRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.profile.v1.ProfileService/GetErasure',
+            cdp_dot_profile_dot_v1_dot_profile__pb2.GetErasureRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListErasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.profile.v1.ProfileService/ListErasures',
+            cdp_dot_profile_dot_v1_dot_profile__pb2.ListErasuresRequest.SerializeToString,
+            cdp_dot_profile_dot_v1_dot_profile__pb2.ListErasuresResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ One profile per person: identities, attributes, consents, and the log of resolve
 
 from cdp.profile.v1 import profile_pb2 as _profile_pb2
 from collections import abc as _abc
+from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 
@@ -32,6 +33,18 @@ class ProfileServiceStub:
     """The workspace's rules about identifiers."""
     UpdateIdentityRules: _aio.UnaryUnaryMultiCallable[_profile_pb2.UpdateIdentityRulesRequest, _profile_pb2.UpdateIdentityRulesResponse]
     """Change them. Kinds that are not listed stay as they are; lowering a limit tears nothing apart."""
+    View: _aio.UnaryUnaryMultiCallable[_profile_pb2.ViewRequest, _profile_pb2.ViewResponse]
+    """Everything about one person, of all services, with what could not be had."""
+    Export: _aio.UnaryStreamMultiCallable[_profile_pb2.ExportRequest, _profile_pb2.ExportResponse]
+    """Everything that is held of one person, of all services, as lines of JSON."""
+    Erase: _aio.UnaryUnaryMultiCallable[_profile_pb2.EraseRequest, _operations_pb2.Operation]
+    """Forget a person. The person is in no answer once this returns; the operation, whose response is an
+    ErasureCertificate, is done when every stored byte is gone.
+    """
+    GetErasure: _aio.UnaryUnaryMultiCallable[_profile_pb2.GetErasureRequest, _operations_pb2.Operation]
+    """The operation of an erasure, as it stands."""
+    ListErasures: _aio.UnaryUnaryMultiCallable[_profile_pb2.ListErasuresRequest, _profile_pb2.ListErasuresResponse]
+    """Erasures, by name."""
     Subscribe: _aio.StreamStreamMultiCallable[_profile_pb2.SubscribeRequest, _profile_pb2.SubscribeResponse]
     """The log of resolved facts of one workspace, in one order."""
 
@@ -107,6 +120,48 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_profile_pb2.UpdateIdentityRulesRequest, _abc.Awaitable[_profile_pb2.UpdateIdentityRulesResponse]],
     ) -> _abc.Awaitable[_profile_pb2.UpdateIdentityRulesResponse]:
         """Change them. Kinds that are not listed stay as they are; lowering a limit tears nothing apart."""
+
+    @_abc_1.abstractmethod
+    def View(
+        self,
+        request: _profile_pb2.ViewRequest,
+        context: _aio.ServicerContext[_profile_pb2.ViewRequest, _abc.Awaitable[_profile_pb2.ViewResponse]],
+    ) -> _abc.Awaitable[_profile_pb2.ViewResponse]:
+        """Everything about one person, of all services, with what could not be had."""
+
+    @_abc_1.abstractmethod
+    def Export(
+        self,
+        request: _profile_pb2.ExportRequest,
+        context: _aio.ServicerContext[_profile_pb2.ExportRequest, _abc.AsyncIterator[_profile_pb2.ExportResponse]],
+    ) -> _abc.AsyncIterator[_profile_pb2.ExportResponse]:
+        """Everything that is held of one person, of all services, as lines of JSON."""
+
+    @_abc_1.abstractmethod
+    def Erase(
+        self,
+        request: _profile_pb2.EraseRequest,
+        context: _aio.ServicerContext[_profile_pb2.EraseRequest, _abc.Awaitable[_operations_pb2.Operation]],
+    ) -> _abc.Awaitable[_operations_pb2.Operation]:
+        """Forget a person. The person is in no answer once this returns; the operation, whose response is an
+        ErasureCertificate, is done when every stored byte is gone.
+        """
+
+    @_abc_1.abstractmethod
+    def GetErasure(
+        self,
+        request: _profile_pb2.GetErasureRequest,
+        context: _aio.ServicerContext[_profile_pb2.GetErasureRequest, _abc.Awaitable[_operations_pb2.Operation]],
+    ) -> _abc.Awaitable[_operations_pb2.Operation]:
+        """The operation of an erasure, as it stands."""
+
+    @_abc_1.abstractmethod
+    def ListErasures(
+        self,
+        request: _profile_pb2.ListErasuresRequest,
+        context: _aio.ServicerContext[_profile_pb2.ListErasuresRequest, _abc.Awaitable[_profile_pb2.ListErasuresResponse]],
+    ) -> _abc.Awaitable[_profile_pb2.ListErasuresResponse]:
+        """Erasures, by name."""
 
     @_abc_1.abstractmethod
     def Subscribe(

@@ -121,9 +121,10 @@ load: install ## the segment query endpoint under load, while events come in; pr
 	$(call step,load)
 	@$(BIN)/python -m tests.load $(ARGS)
 
-fault: install ## long runs with kill -9, whole data set
+fault: install ## kill -9 at every named point, full disks, poison, overload, whole data set; narrow with ARGS='-k name'
 	$(call step,fault)
-	@$(BIN)/python -m pytest -m fault $(ARGS)
+	@$(BIN)/python -m pytest tests/fault $(ARGS)
+	@$(BIN)/python -m pytest tests/property -m fault $(ARGS); status=$$?; test $$status -eq 0 -o $$status -eq 5
 
 fuzz: install ## property tests for FUZZ_S=600 seconds, a new seed each time; a seed again with SEED=n
 	$(call step,fuzz: $(FUZZ_S) s)

@@ -122,7 +122,7 @@ def key_id_of(secret: str) -> str | None:
 
 def hash_of(secret: str) -> str:
     """What is kept of a secret."""
-    return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def opens(key: KeyRecord | None, secret: str, now_us: int) -> bool:

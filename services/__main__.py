@@ -13,7 +13,9 @@ from core.errors import CdpError
 from services.channel import app as channel
 from services.demo import main as demo
 from services.ingest import app as ingest
+from services.ingest import import_command
 from services.profile_unification import app as profile_unification
+from services.profile_unification import dead_letter_command
 from services.runtime.clock import SystemClock
 from services.runtime.collector import Collector
 from services.runtime.embedded_log import open_log
@@ -47,6 +49,7 @@ async def serve(settings: Settings, *, with_demo: bool) -> int:
         settings.data_dir,
         fsync="always" if settings.fsync == "always" else "everysec",
         confirmation=Confirmation(replicas=settings.wait_replicas),
+        keep_free_bytes=settings.log_keep_free_bytes,
     )
     host = Host(settings, SystemClock(), log, BUILDS)
     try:
@@ -104,6 +107,8 @@ def main() -> None:
     up.add_argument("--roles", help="comma list of roles; default: CDP_ROLES, else all")
     up.add_argument("--demo", action="store_true", help="then load and show the demo")
     demo.add_arguments(commands.add_parser("demo", help="load and show the demo against a running `cdp up`"))
+    dead_letter_command.add_arguments(commands.add_parser("dead-letters", help="show and replay what was set aside"))
+    import_command.add_arguments(commands.add_parser("import", help="import a file into a running `cdp up`"))
     commands.add_parser("settings", help="show every setting with its value")
     arguments = parser.parse_args()
     environment = dict(os.environ)
@@ -112,10 +117,14 @@ def main() -> None:
     try:
         if arguments.command == "demo":
             sys.exit(demo.main(arguments))
+        if arguments.command == "import":
+            sys.exit(import_command.main(arguments))
+        if arguments.command == "dead-letters":
+            sys.exit(dead_letter_command.main(arguments))
         if arguments.command == "up" and arguments.demo:
             environment = demo.host_environment(environment)
         settings = Settings.from_environment(environment)
-        configure_logging(settings.log_format, settings.log_level)
+        configure_logging(settings.log_format, settings.log_level, settings.internal_token)
         if arguments.command == "settings":
             settings.show()
             sys.exit(0)

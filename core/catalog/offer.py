@@ -16,6 +16,8 @@ from core.catalog.sale_dates import ALWAYS, SaleDates, sale_dates_from_text
 from core.catalog.stock import MANY, available_from_text, known_stock, stock_from_text
 from core.events.canonical import snake_case
 from core.events.checks import BAD_NAME, BAD_TEXT, Bad, clean_text
+from core.money.at_home import NO_RATE, ORIGINAL, is_foreign
+from core.money.rates import Rates, converted
 from core.schema import DecimalUnits, Instant, Scalar
 
 NO_PRODUCT_ID = "NO_PRODUCT_ID"
@@ -64,12 +66,14 @@ _CURRENCY = re.compile(r"[A-Za-z]{3}")
 @dataclass(frozen=True, slots=True)
 class OfferRules:
     """What an import decides once: when it speaks of (`now_us`), the currency of prices that name none, the limit of
-    low stock that each product is told with, and the zone of sale dates that name none."""
+    low stock that each product is told with, the zone of sale dates that name none, and the rates by which prices come
+    into the workspace's currency (None: they stay as they are told)."""
 
     now_us: int
     currency: str
     low_stock: int
     zone: tzinfo
+    rates: Rates | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,9 @@ def offer_of(raw: Mapping[str, str], rules: OfferRules) -> Offer | Refused:
         return Refused(product_id, NO_PRICE, "price is missing")
     if isinstance(price, Bad):
         return Refused(product_id, price.reason, f"price {price.description}")
-    fields["price"] = DecimalUnits(price.units)
+    at_home = _put_price(fields, "price", price, rules)
+    if isinstance(at_home, Bad):
+        return Refused(product_id, at_home.reason, f"price {at_home.description}")
     fields["currency"] = price.currency
     stock = _stock(raw)
     if isinstance(stock, Bad):
@@ -118,7 +124,7 @@ def offer_of(raw: Mapping[str, str], rules: OfferRules) -> Offer | Refused:
         fields["low_stock"] = rules.low_stock
     sale = _money(raw, "sale_price", price.currency)
     if sale is None or (isinstance(sale, Money) and sale.units == 0):  # programs write 0 where there is no sale
-        return Offer(product_id, fields, Standing(stock, price.units, None), None)
+        return Offer(product_id, fields, Standing(stock, at_home, None), None)
     dates = _dates(raw, rules.zone)
     if isinstance(sale, Bad):
         return Refused(product_id, sale.reason, f"sale_price {sale.description}")
@@ -126,12 +132,15 @@ def offer_of(raw: Mapping[str, str], rules: OfferRules) -> Offer | Refused:
         return Refused(product_id, BAD_PRICE, f"sale_price is in {sale.currency}, price in {price.currency}")
     if isinstance(dates, Bad):
         return Refused(product_id, dates.reason, f"sale_price_effective_date {dates.description}")
-    sale_units = sale.units if dates.hold(rules.now_us) else None
-    if sale_units is not None:
-        fields["sale_price"] = DecimalUnits(sale_units)
+    sale_units: int | None = None
+    if dates.hold(rules.now_us):
+        sale_at_home = _put_price(fields, "sale_price", sale, rules)
+        if isinstance(sale_at_home, Bad):
+            return Refused(product_id, sale_at_home.reason, f"sale_price {sale_at_home.description}")
+        sale_units = sale_at_home
         if dates is not ALWAYS:
             fields["sale_ends"] = Instant(dates.until_us)
-    return Offer(product_id, fields, Standing(stock, price.units, sale_units), dates.next_edge_us(rules.now_us))
+    return Offer(product_id, fields, Standing(stock, at_home, sale_units), dates.next_edge_us(rules.now_us))
 
 
 def _id_of(text: str) -> str | Bad:
@@ -179,6 +188,25 @@ def _money(raw: Mapping[str, str], name: str, default: str) -> Money | Bad | Non
     if not told:
         return Money(found.units, default)
     return Money(found.units, told.upper()) if _CURRENCY.fullmatch(told) else Bad(BAD_PRICE, "is of no known currency")
+
+
+def _put_price(fields: dict[str, Scalar], name: str, told: Money, rules: OfferRules) -> int | Bad:
+    """Put a price into `fields` in the workspace's currency, with what was told beside it where that is another; its
+    units."""
+    rates = rules.rates
+    if rates is None or not is_foreign(told.currency, rates.home):
+        fields[name] = DecimalUnits(told.units)
+        return told.units
+    rate = rates.at(told.currency, rules.now_us)
+    if rate is None:
+        what = f"is in {told.currency}, of which there is no rate to {rates.home} now; set one (MoneyService.SetRates)"
+        return Bad(NO_RATE, what)
+    found = converted(DecimalUnits(told.units), rate)
+    if found is None:
+        return Bad(BAD_PRICE, f"is larger than 9e14 in {rates.home}")
+    fields[name] = found
+    fields[f"{name}{ORIGINAL}"] = DecimalUnits(told.units)
+    return found.units
 
 
 def _stock(raw: Mapping[str, str]) -> int | Bad | None:

@@ -28,8 +28,8 @@ _UNITS = ("", "money", "percent")
 @dataclass(frozen=True, slots=True)
 class Pool:
     """`value_units` are 1e-4 of the workspace's currency or of a per cent (`unit`). Zero: `expires_at_us` and
-    `valid_days` never, `low_below` a tenth of what was added. `for_forms`: a visitor's form may ask for one. The counts are of codes and coupons so far; `version`
-    counts changes of the definition."""
+    `valid_days` never, `low_below` a tenth of what was added. `for_forms`: a visitor's form may ask for one. The
+    counts are of codes and coupons so far; `version` counts changes of the definition."""
 
     name: str
     title: str = ""

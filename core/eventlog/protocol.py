@@ -107,6 +107,12 @@ class EventLog(Protocol):
         """Forget entries with position < `below` (MINID); returns how many. State is untouched."""
         ...
 
+    async def compact(self, partition: Partition) -> bool:
+        """Rewrite what is stored, in memory and on disk, so that nothing is left there of what was trimmed or deleted
+        before. Takes as long as writing everything once. False: this server is not ours to tell, its operator sees to
+        its files."""
+        ...
+
     async def source_position(self, partition: Partition, source: str) -> int:
         """The last committed upstream position of `source`; 0 if none."""
         ...

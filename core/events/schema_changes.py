@@ -23,6 +23,7 @@ from core.events.schema import (
     canonical_kind,
     is_canonical,
 )
+from core.events.schema_names import by_owner_key
 from core.schema import Kind
 
 BAD_NAME = "BAD_NAME"
@@ -87,8 +88,7 @@ def declared(schema: Schema, place: Place, kind: Kind | None, title: str, base: 
 
     Raises INVALID / BAD_KIND for a kind that the family has not, CONFLICT / KIND_TAKEN where facts have fixed another
     one, EXHAUSTED / TOO_MANY_NAMES, NOT_FOUND / NO_SUCH_BASE, NOT_FOUND / NO_SUCH_NAME for an unknown owner."""
-    if base:
-        place = _of_base(schema, place, base)
+    place = by_owner_key(schema, _of_base(schema, place, base) if base else place)
     found = schema.find(place)
     canonical = canonical_kind(place)
     wanted = kind or (found.kind if found is not None else canonical)
@@ -112,6 +112,7 @@ def renamed(schema: Schema, place: Place, new_name: str) -> tuple[Row, ...]:
     """`new_name` is shown from now on; every name so far keeps its meaning. Raises CONFLICT / NAME_TAKEN where it
     means something else, CONFLICT / CANONICAL_NAME for a name of the vocabulary, NOT_FOUND / NO_SUCH_NAME."""
     found = known(schema, place)
+    place = found.place
     name = canonical_name(place.family, place.owner, new_name)
     target = replace(place, name=name)
     if is_canonical(target):
@@ -152,6 +153,7 @@ def checked_base_id(base_id: str) -> str:
 
 def known(schema: Schema, place: Place) -> Definition:
     """The definition of a name. Raises NOT_FOUND / NO_SUCH_NAME, CONFLICT / CANONICAL_NAME for the vocabulary's."""
+    place = by_owner_key(schema, place)
     found = schema.find(place)
     if found is None or is_canonical(found.place):
         if is_canonical(place):

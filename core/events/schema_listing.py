@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from core.events.schema import Definition, Family, Schema
+from core.events.schema import Definition, Family, Place, Schema
+from core.events.schema_names import by_owner_key
 from core.events.vocabulary import ATTRIBUTES, COMMON_PARAMS, ELEMENTS, EVENTS, ITEM_PARAMS, PRODUCT_FIELDS
 from core.schema import Kind
 
@@ -20,7 +21,8 @@ def order_of(one: Definition) -> Order:
 def listed(
     schema: Schema, family: Family | None, owner: str, *, with_retired: bool, own_only: bool
 ) -> list[Definition]:
-    """The names of one family (None: of all) and owner (empty: of all), in the order of `order_of`. `own_only`: without
+    """The names of one family (None: of all) and owner (empty: of all; else by any
+    of its names), in the order of `order_of`. `own_only`: without
     those of the vocabulary that the workspace said nothing about."""
     found = {order_of(one): one for one in schema.definitions(family)}
     if not own_only:
@@ -28,7 +30,12 @@ def listed(
         for one in _vocabulary(types):
             if family is None or one.family is family:
                 found.setdefault(order_of(one), one)
-    kept = (one for one in found.values() if (not owner or one.owner == owner) and (with_retired or not one.retired))
+    keys = {family_: by_owner_key(schema, Place(family_, owner, "")).owner for family_ in Family}
+    kept = (
+        one
+        for one in found.values()
+        if (not owner or one.owner == keys[one.family]) and (with_retired or not one.retired)
+    )
     return sorted(kept, key=order_of)
 
 

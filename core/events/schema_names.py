@@ -9,14 +9,16 @@ from core.events.schema import Definition, Family, Place, Schema
 _OWNERS = {Family.PARAMETER: Family.EVENT, Family.ELEMENT: Family.ATTRIBUTE}
 
 
+def by_owner_key(schema: Schema, place: Place) -> Place:
+    """`place` with its owner under its key, whichever of the owner's names it is called by."""
+    owners = _OWNERS.get(place.family)
+    owner = None if owners is None else schema.find(Place(owners, "", place.owner))
+    return place if owner is None else replace(place, owner=owner.key)
+
+
 def definition_of(schema: Schema, place: Place) -> Definition | None:
     """The definition of a name whose owner, too, may be called by any of its names."""
-    owners = _OWNERS.get(place.family)
-    if owners is not None:
-        owner = schema.find(Place(owners, "", place.owner))
-        if owner is not None:
-            place = replace(place, owner=owner.key)
-    return schema.find(place)
+    return schema.find(by_owner_key(schema, place))
 
 
 def key_of(schema: Schema, place: Place) -> str:

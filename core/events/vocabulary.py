@@ -69,6 +69,7 @@ PRODUCT_FIELDS: Mapping[str, Kind] = {
     **ITEM_PARAMS,
     "stock": Kind.INTEGER,
     "sale_price": Kind.DECIMAL,
+    "sale_price_original": Kind.DECIMAL,
     "sale_ends": Kind.INSTANT,
     "available": Kind.BOOLEAN,
     "low_stock": Kind.INTEGER,

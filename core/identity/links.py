@@ -82,6 +82,13 @@ def rehomed(link: Link, homes: Mapping[int, int]) -> Link:
     return tuple((from_us, _rehomed(one, homes)) for from_us, one in link)
 
 
+def without(link: Link, contact: int) -> Link | None:
+    """`link` as if it had never led to `contact`; None: it led to nobody else."""
+    if isinstance(link, int):
+        return None if contact_of(link) == contact else link
+    return _joined(tuple(entry for entry in link if contact_of(entry[1]) != contact)) or None
+
+
 def pack_link(link: Link) -> bytes:
     """Bytes for the state table: a contact (big-endian uint32), with its part behind it where that is another; of a
     history 12 bytes (int64, contact) an entry, or a byte 1 and 16 bytes (int64, contact, part) an entry."""

@@ -74,6 +74,11 @@ class Rates:
         place = bisect_right(dated, at_us, key=lambda rate: rate.from_us)
         return dated[place - 1] if place else None
 
+    def in_force(self, at_us: int) -> tuple[Rate, ...]:
+        """The rate of each currency at an instant, by currency; none of those that have none."""
+        found = (self.at(one, at_us) for one in sorted(self._by_currency))
+        return tuple(rate for rate in found if rate is not None)
+
     def all(self, currency: str = "") -> Iterator[Rate]:
         """All rates, or those of one currency: by currency, the newest first."""
         for one in sorted(self._by_currency):

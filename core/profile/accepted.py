@@ -61,6 +61,16 @@ class RulesOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasureOrder:
+    """Order to forget the people who have these public keys; see `core.profile.erase`."""
+
+    keys: tuple[str, ...]
+    reason: str
+    asked_by: str
+    idle_since_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptedMark:
     """A machine made these events of the person whom `identifiers` name."""
 
@@ -78,7 +88,7 @@ class AcceptedFact:
     received_at_us: int
     imported: bool
     before_event: int
-    fact: ProfileUpdate | ProductUpdate | Separation | RulesOrder | AcceptedMark
+    fact: ProfileUpdate | ProductUpdate | Separation | RulesOrder | ErasureOrder | AcceptedMark
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,15 @@ from core.profile.accepted import (
     AcceptedBatch,
     AcceptedFact,
     AcceptedMark,
+    ErasureOrder,
     ProductUpdate,
     ProfileUpdate,
     RulesOrder,
     Separation,
 )
 from core.profile.duplicates import BatchIds
+from core.profile.erase import erase
+from core.profile.erasures import Blind, plain_blind
 from core.profile.merge_log import Outcome
 from core.profile.people import People
 from core.profile.resolving import Origin
@@ -67,6 +70,8 @@ class Folded:
     seen: Hashes
     hour: int
     parts: NDArray[np.uint32] | None = None
+    #: How many items told of nobody but people who were forgotten since.
+    forgotten: int = 0
 
 
 Steps = Generator[Wanted, None, Folded]
@@ -83,6 +88,7 @@ class Fold:
         seen: SeenIds,
         rules: IdentityRules,
         compile_pattern: PatternCompiler = no_patterns,
+        blind: Blind = plain_blind,
     ) -> None:
         self._workspace = workspace
         self._state = state
@@ -91,24 +97,30 @@ class Fold:
         self._compile_pattern = compile_pattern
         self._compiled: IdentitySettings | None = None
         self._usable: dict[tuple[Identifier, ...], tuple[Identifier, ...]] = {}
+        self._blind = blind
+        self._blinded: dict[Identifier, bytes] = {}
+        self._forgotten_rows: set[int] = set()
 
-    def fold(self, batch: AcceptedBatch) -> Steps:
-        """Fold one batch. The caller keeps or rolls back the working set, and adds `seen` once the batch is kept."""
+    def fold(self, batch: AcceptedBatch, *, again: bool = False) -> Steps:
+        """Fold one batch. The caller keeps or rolls back the working set, and adds `seen` once the batch is kept.
+        `again`: its ids were met before, and nothing came of them; they count as new."""
         ids = BatchIds.of(batch)
         events = batch.events
         state = self._state
         self._follow_settings()
+        self._forgotten_rows.clear()
         orders = tuple(order for order in ids.orders.values() if order not in state.orders)
         named = yield from self._named(batch, 0, orders)
         yield from self._load_likely(batch)
 
-        fresh = ids.fresh(self._seen, state.orders)
+        fresh = np.ones(len(ids.hashes), np.bool_) if again else ids.fresh(self._seen, state.orders)
         is_fresh = fresh.tolist()
         people = People(self._workspace, batch.position, state, self._rules)
         occurred = events.occurred_at_us.tolist()
         holders: list[int] = []
         kept: list[int] = []
         dead: list[DeadLetter] = []
+        forgotten = 0
         links = state.links
         facts = iter(enumerate(batch.facts))
         next_fact = next(facts, None)
@@ -126,6 +138,12 @@ class Fold:
                         self._order_rules(fact.id, fact.fact)
                         people.rules = self._rules
                         named[row:] = yield from self._named(batch, row, ())
+                    elif isinstance(fact.fact, ErasureOrder):
+                        origin = Origin(fact.occurred_at_us, fact.imported, len(kept), place, base + row + place)
+                        state.put_outcome(fact.id, (yield from self._erase(people, fact.id, fact.fact, origin)))
+                        named[row:] = yield from self._named(batch, row, ())
+                    elif self._of_forgotten(fact):
+                        forgotten += 1
                     else:
                         yield from self._fact(people, fact, base + row, place, len(kept), dead)
                 next_fact = next(facts, None)
@@ -146,6 +164,9 @@ class Fold:
                     first = 0
                     break
             if first == 0:
+                if not names and row in self._forgotten_rows:
+                    forgotten += 1
+                    continue
                 imported = bool(events.flags[row] & IMPORTED)
                 order = base + row + (next_fact[0] if next_fact is not None else len(batch.facts))
                 found = yield from people.of_event(names, at_us, order, len(kept), imported)
@@ -166,7 +187,8 @@ class Fold:
         state.put_orders(fresh_orders)
         duplicates = len(fresh) - int(fresh.sum())
         other_parts = None if np.array_equal(parts, contacts) else parts
-        return Folded(resolved, tuple(people.facts), tuple(dead), duplicates, remembered, ids.hour, other_parts)
+        facts_told = tuple(people.facts)
+        return Folded(resolved, facts_told, tuple(dead), duplicates, remembered, ids.hour, other_parts, forgotten)
 
     def usable(self, identifiers: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
         """`core.identity.normalise.usable`, remembered."""
@@ -183,6 +205,8 @@ class Fold:
         """The usable identifiers of each event from `from_row` on; theirs and those of all facts are in memory."""
         events, links = batch.events, self._state.links
         named = [self.usable(one) for one in events.identifiers[from_row:]] or [()] * (len(events) - from_row)
+        if self._state.tombstones:
+            named = self._living_rows(named, events.occurred_at_us.tolist(), from_row)
         unknown = {one for names in named for one in names if one not in links}
         for fact in batch.facts:
             if isinstance(fact.fact, ProfileUpdate | AcceptedMark):
@@ -190,6 +214,53 @@ class Fold:
         if unknown or orders:
             yield Wanted(identifiers=tuple(unknown), orders=orders)
         return named
+
+    def _erase(
+        self, people: People, order_id: str, order: ErasureOrder, origin: Origin
+    ) -> Generator[Wanted, None, Outcome]:
+        """Forget people. Of those who asked for it a blinded trace stays, so that what is told once more of the time
+        before is nobody's."""
+        known = len(self._state.erased)
+        outcome = yield from erase(people, order_id, order, origin)
+        asked = [person for person in self._state.erased[known:] if not person.expired]
+        if asked:
+            blinded = {self._blind(one): origin.at_us for person in asked for one in person.identifiers}
+            self._state.put_tombstones(blinded)
+        return outcome
+
+    def _living(self, names: tuple[Identifier, ...], at_us: int) -> tuple[Identifier, ...]:
+        """Those of `names` that had not been forgotten at `at_us`, or are somebody's anew."""
+        return tuple(one for one in names if self._state.tombstones.get(self._blinded_of(one), at_us - 1) < at_us)
+
+    def _living_rows(
+        self, named: list[tuple[Identifier, ...]], occurred: list[int], from_row: int
+    ) -> list[tuple[Identifier, ...]]:
+        living = []
+        for row, names in enumerate(named, start=from_row):
+            left = self._living(names, occurred[row])
+            if names and not left:
+                self._forgotten_rows.add(row)
+            living.append(left)
+        return living
+
+    def _blinded_of(self, one: Identifier) -> bytes:
+        known = self._blinded.get(one)
+        if known is None:
+            if len(self._blinded) > _REMEMBERED_IDENTIFIERS:
+                self._blinded.clear()
+            known = self._blinded[one] = self._blind(one)
+        return known
+
+    def _names(self, identifiers: tuple[Identifier, ...], at_us: int) -> tuple[Identifier, ...]:
+        names = self.usable(identifiers)
+        return self._living(names, at_us) if self._state.tombstones else names
+
+    def _of_forgotten(self, fact: AcceptedFact) -> bool:
+        """Whether a fact tells of nobody but people who were forgotten after it happened."""
+        if not self._state.tombstones or not isinstance(fact.fact, ProfileUpdate | AcceptedMark):
+            return False
+        names = self.usable(fact.fact.identifiers)
+        return bool(names) and not self._living(names, fact.occurred_at_us)
 
     def _holder(self, names: tuple[Identifier, ...], at_us: int) -> Holder | None:
         """Whom the first identifier that names somebody leads to; nobody is made, joined or linked for it."""
@@ -239,14 +310,14 @@ class Fold:
     ) -> Generator[Wanted, None, None]:
         match fact.fact:
             case ProfileUpdate() as update:
-                names = self.usable(update.identifiers)
+                names = self._names(update.identifiers, fact.occurred_at_us)
                 found = yield from people.update(names, update, fact, base + place, before_event, place)
                 if found is None:
                     dead.append(_nobody(fact.id))
                 else:
                     dead.extend(DeadLetter(fact.id, KIND_MISMATCH, detail) for detail in found)
             case AcceptedMark(identifiers=identifiers, events=events, reason=reason):
-                holder = self._holder(self.usable(identifiers), fact.occurred_at_us)
+                holder = self._holder(self._names(identifiers, fact.occurred_at_us), fact.occurred_at_us)
                 if holder is None:
                     dead.append(_nobody(fact.id))
                     return

@@ -123,11 +123,15 @@ class Profile:
         return any(one.kind == kind for one in self.identifiers) or (written is not None and bool(written.value))
 
     def reachable(self) -> int:
-        """Bit i: an address and consent for CHANNELS[i]."""
+        """Bit i: an address and consent for CHANNELS[i]: for the channel as a whole or, where nothing was said of it,
+        for one category of it at least."""
         bits = 0
+        by_category = {
+            name.partition("/")[0] for name, one in self.consents.items() if "/" in name and one.state == GRANTED
+        }
         for bit, channel in enumerate(CHANNELS):
             consent = self.consents.get(channel)
-            if consent is not None and consent.state == GRANTED:
+            if consent.state == GRANTED if consent is not None else channel in by_category:
                 address = ADDRESS_OF.get(channel)
                 bits |= (address is None or self.addresses(address)) << bit
         return bits

@@ -142,8 +142,10 @@ class Tail:
         contacts: NDArray[np.uint32],
         occurred_at_us: NDArray[np.int64],
         facts: Sequence[FactRun] = (),
+        rows: NDArray[np.int64] | None = None,
     ) -> None:
-        """Take in the events and facts of the entry at `position`, which is beyond all before."""
+        """Take in the events and facts of the entry at `position`, which is beyond all before. `rows` are the numbers
+        of the events within the entry as it was logged; None: 0, 1, 2 ..."""
         if len(facts):
             contacts = np.concatenate((contacts, np.array([one.part for one in facts], np.uint32)))
             instants = np.array([one.occurred_at_us for one in facts], np.int64)
@@ -153,7 +155,7 @@ class Tail:
             refs["occurred_at_us"] = occurred_at_us
             refs["position"] = position
             events = len(contacts) - len(facts)
-            refs["row"][:events] = np.arange(events)
+            refs["row"][:events] = np.arange(events) if rows is None else rows
             refs["row"][events:] = [FACT_ROW | one.index for one in facts]
             self._contacts.append(contacts)
             self._refs.append(refs)
@@ -192,6 +194,14 @@ class Tail:
         ends = [*first[1:].tolist(), len(refs)]
         for contact, start, end in zip(distinct.tolist(), first.tolist(), ends, strict=True):
             yield contact, refs[start:end]
+
+    def forget(self, contacts: Iterable[int]) -> None:
+        """Leave out all references of `contacts`."""
+        gone = np.fromiter(contacts, np.uint32)
+        kept = [~np.isin(held, gone) for held in self._contacts]
+        self._refs = [refs[left] for refs, left in zip(self._refs, kept, strict=True)]
+        self._contacts = [held[left] for held, left in zip(self._contacts, kept, strict=True)]
+        self._events = sum(len(held) for held in self._contacts)
 
     def clear(self) -> None:
         """Forget everything: it is in the chunks now."""

@@ -12,6 +12,7 @@ from core.events.facts import AttributeWrite, ListChange
 from core.identity.links import Link
 from core.identity.settings import IdentitySettings
 from core.identity.suspects import Suspicion, overflowing
+from core.profile.erasures import ErasedPerson
 from core.profile.kinds import AttributeKinds
 from core.profile.merge_log import MergeRecord, Outcome
 from core.profile.profile import Profile
@@ -27,7 +28,8 @@ _Kept = TypeVar("_Kept")
 class Wanted:
     """State that a fold needs and that is not in memory; load it into the working set and go on. `histories` are parts
     whose facts are to be read back from unification's own log, with the ids of their events for those that are
-    `restored` as well; `merges` are ordinals."""
+    `restored` as well; `merges` are ordinals; `last_told` are parts of whom the latest instant is needed at which
+    anything was told."""
 
     identifiers: tuple[Identifier, ...] = ()
     contacts: tuple[int, ...] = ()
@@ -35,6 +37,7 @@ class Wanted:
     merges: tuple[int, ...] = ()
     histories: tuple[int, ...] = ()
     restored: tuple[int, ...] = ()
+    last_told: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,12 @@ class Changes:
     suspects: Mapping[Identifier, Suspicion | None] = field(default_factory=dict)
     settings: IdentitySettings | None = None
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    #: What is there no more.
+    gone_links: tuple[Identifier, ...] = ()
+    gone_profiles: tuple[int, ...] = ()
+    gone_merges: tuple[int, ...] = ()
+    erased: tuple[ErasedPerson, ...] = ()
+    tombstones: Mapping[bytes, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,8 @@ class Meta:
     merge_count: int = 0
     settings: IdentitySettings | None = None
     suspects: Mapping[Identifier, Suspicion] = field(default_factory=dict)
+    #: Blinded identifiers of people who were forgotten -> when: what happened until then is nobody's.
+    tombstones: Mapping[bytes, int] = field(default_factory=dict)
 
 
 class WorkingSet:
@@ -91,6 +102,8 @@ class WorkingSet:
         self.merge_count = meta.merge_count
         self.settings = meta.settings
         self.histories: dict[int, PartHistory] = {}
+        self.last_told: dict[int, int] = {}
+        self.tombstones = dict(meta.tombstones)
         self._suspects = dict(meta.suspects)
         self._merges: dict[int, MergeRecord] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -106,6 +119,10 @@ class WorkingSet:
         self._undo_suspects: list[tuple[Identifier, Suspicion | None, bool]] = []
         self._undo_merges: list[tuple[int, MergeRecord | None]] = []
         self._undo_outcomes: list[str] = []
+        self._gone_merges: set[int] = set()
+        self._erased: list[ErasedPerson] = []
+        self._new_tombstones: dict[bytes, int] = {}
+        self._mark_gone: tuple[frozenset[int], int, dict[bytes, int], dict[bytes, int]] | None = None
 
     def _once(self) -> _Once:
         return self.kinds, self.next_contact, self.merge_count, self.settings
@@ -145,6 +162,50 @@ class WorkingSet:
         self._undo_profiles.append((contact, self._profiles.get(contact), contact in self._changed_profiles))
         self._profiles[contact] = profile
         self._changed_profiles.add(contact)
+
+    def drop_link(self, identifier: Identifier) -> None:
+        """`identifier` leads to nobody any more."""
+        self._undo_links.append((identifier, self.links.get(identifier), identifier in self._changed_links))
+        self.links[identifier] = None
+        self._changed_links.add(identifier)
+
+    def drop_profile(self, contact: int) -> None:
+        """There is no such profile any more. Ask for it no more before the change is durable."""
+        self._undo_profiles.append((contact, self._profiles.pop(contact, None), contact in self._changed_profiles))
+        self._changed_profiles.add(contact)
+
+    def forget_merge(self, ordinal: int) -> None:
+        """There is no record of this merge any more."""
+        self._before_forgetting()
+        self._undo_merges.append((ordinal, self._merges.pop(ordinal, None)))
+        self._gone_merges.add(ordinal)
+
+    def forget_suspicion(self, identifier: Identifier) -> None:
+        """Nothing is counted for it any more."""
+        if identifier in self._suspects:
+            self._set_suspicion(identifier, None)
+
+    def put_erased(self, person: ErasedPerson) -> None:
+        """Somebody was forgotten."""
+        self._before_forgetting()
+        self._erased.append(person)
+
+    def put_tombstones(self, found: Mapping[bytes, int]) -> None:
+        """What happened until these instants under these blinded identifiers is nobody's."""
+        self._before_forgetting()
+        self.tombstones.update(found)
+        self._new_tombstones.update(found)
+
+    @property
+    def erased(self) -> tuple[ErasedPerson, ...]:
+        """Who was forgotten since the last `settle`."""
+        return tuple(self._erased)
+
+    def _before_forgetting(self) -> None:
+        """Remember once an entry, as this is rare, what to go back to."""
+        if self._mark_gone is None:
+            gone, count = frozenset(self._gone_merges), len(self._erased)
+            self._mark_gone = gone, count, dict(self.tombstones), dict(self._new_tombstones)
 
     def suspicion(self, identifier: Identifier) -> Suspicion:
         """How often `identifier` contradicted what stands."""
@@ -195,6 +256,8 @@ class WorkingSet:
         self._undo_merges.clear()
         self._undo_outcomes.clear()
         self.histories.clear()
+        self.last_told.clear()
+        self._mark_gone = None
         self._mark = (*self._once(), len(self._changed_orders))
 
     def roll_back(self) -> None:
@@ -205,7 +268,7 @@ class WorkingSet:
                 self._changed_links.discard(identifier)
         for contact, profile, was_changed in reversed(self._undo_profiles):
             if profile is None:
-                del self._profiles[contact]
+                self._profiles.pop(contact, None)
             else:
                 self._profiles[contact] = profile
             if not was_changed:
@@ -218,6 +281,10 @@ class WorkingSet:
             _set_or_drop(self._merges, ordinal, record)
         for order_id in self._undo_outcomes:
             self._outcomes.pop(order_id, None)
+        if self._mark_gone is not None:
+            gone, count, self.tombstones, self._new_tombstones = self._mark_gone
+            self._gone_merges = set(gone)
+            del self._erased[count:]
         self.kinds, self.next_contact, self.merge_count, self.settings, count = self._mark
         for order in self._changed_orders[count:]:
             self.orders[order] = False
@@ -230,7 +297,12 @@ class WorkingSet:
         kinds, next_contact, merge_count, settings = self._settled
         return Changes(
             links=links,
-            profiles={contact: self._profiles[contact] for contact in self._changed_profiles},
+            profiles={one: self._profiles[one] for one in self._changed_profiles if one in self._profiles},
+            gone_links=tuple(one for one in self._changed_links if self.links[one] is None),
+            gone_profiles=tuple(one for one in self._changed_profiles if one not in self._profiles),
+            gone_merges=tuple(self._gone_merges),
+            erased=tuple(self._erased),
+            tombstones=dict(self._new_tombstones),
             orders=tuple(self._changed_orders),
             kinds=self.kinds if self.kinds is not kinds else None,
             next_contact=self.next_contact if self.next_contact != next_contact else None,
@@ -249,6 +321,9 @@ class WorkingSet:
         self._changed_suspects.clear()
         self._merges.clear()
         self._outcomes.clear()
+        self._gone_merges.clear()
+        self._erased.clear()
+        self._new_tombstones.clear()
         self._settled = self._once()
         self.keep()
         _shrink(self.links, limit_links)

@@ -64,7 +64,7 @@ class Ingest:
     def grpc_services(self) -> Sequence[GrpcService]:
         """IngestService, the other services of facts, Operations, WorkspaceService and KeyService."""
         own = (self._rpc.service(), SchemaRpc(self._ways).service(), CatalogRpc(self._feeds).service())
-        bulk = (BulkRpc(self._bulk).service(), OperationsRpc(self._bulk, self._feeds).service())
+        bulk = (BulkRpc(self._bulk).service(), OperationsRpc(self._bulk, self._feeds, self._runtime.stubs).service())
         coupons = CouponRpc(self._ways, lambda workspace_id: self._owned.shard(workspace_id).orders.coupons)
         money = (MoneyRpc(self._ways).service(), OrderRpc(self._runtime, self._ways).service(), coupons.service())
         return (*own, *money, *bulk, *registry_services(self.registry, self._ways))

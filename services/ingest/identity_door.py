@@ -123,6 +123,12 @@ def names_somebody(identifier: Identifier, rules: IdentityRules | None) -> bool:
     return normalised(identifier, rules or PLATFORM_RULES) is not None
 
 
+def one_form(identifier: Identifier) -> Identifier:
+    """The form under which an identifier is kept: an email in small letters, a phone as digits. One that names nobody
+    by the platform's rules stays as it is."""
+    return normalised(identifier, PLATFORM_RULES) or identifier
+
+
 def _plausible(identifier: Identifier) -> bool:
     """Whether it would name somebody if its kind were known."""
     return normalised(Identifier(CONTACT_KEY, identifier.value), PLATFORM_RULES) is not None

@@ -13,6 +13,7 @@ from google.longrunning import operations_pb2 as pb
 from google.longrunning import operations_pb2_grpc
 from google.protobuf import empty_pb2
 
+from cdp.profile.v1 import profile_pb2
 from core.errors import CdpError, Code, invalid, not_found
 from services.ingest.bulk.desk import BulkDesk
 from services.ingest.bulk.run import OPERATIONS
@@ -20,11 +21,14 @@ from services.ingest.bulk.worker import BulkShard
 from services.ingest.feeds.books import FeedBooks
 from services.ingest.feeds.desk import FeedDesk
 from services.runtime.caller import Scope, caller
+from services.runtime.errors import from_rpc
 from services.runtime.service import GrpcService
+from services.runtime.stubs import Stubs
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 NO_SUCH_OPERATION = "NO_SUCH_OPERATION"
+_ERASURES = "operations/erasures/"
 _NAME = re.compile(re.escape(OPERATIONS) + r"(\d{1,9})", re.ASCII)
 _FEED_RUN = re.compile(r"operations/feeds/([a-z0-9_-]{1,63})/runs/(\d{1,9})", re.ASCII)
 _FEED = re.compile(r"operations/feeds/([a-z0-9_-]{1,63})", re.ASCII)
@@ -44,7 +48,8 @@ _SCOPES = {
 class OperationsRpc(operations_pb2_grpc.OperationsServicer):  # type: ignore[misc,unused-ignore]
     """Answered by the process that owns the workspace; others pass calls on to it."""
 
-    def __init__(self, desk: BulkDesk, feeds: FeedDesk) -> None:
+    def __init__(self, desk: BulkDesk, feeds: FeedDesk, stubs: Stubs) -> None:
+        self._stubs = stubs
         self._desk = desk
         self._feeds = feeds
 
@@ -70,6 +75,8 @@ class OperationsRpc(operations_pb2_grpc.OperationsServicer):  # type: ignore[mis
         return pb.ListOperationsResponse(operations=[run.to_operation(now_us) for run in runs], next_page_token=token)
 
     async def GetOperation(self, request: pb.GetOperationRequest, context: Context) -> pb.Operation:
+        if request.name.startswith(_ERASURES):
+            return await self._erasure(request.name)
         feed = _FEED_RUN.fullmatch(request.name)
         if feed is not None:
             return self._feed_run(feed)
@@ -96,11 +103,30 @@ class OperationsRpc(operations_pb2_grpc.OperationsServicer):  # type: ignore[mis
         asked_s = request.timeout.seconds + request.timeout.nanos / 1e9 if request.HasField("timeout") else 3_600.0
         left_s = context.time_remaining()
         patience_s = min(asked_s, _LONGEST_WAIT_S, _LONGEST_WAIT_S if left_s is None else left_s * 0.9)
+        if request.name.startswith(_ERASURES):
+            return await self._erasure_ended(request.name, patience_s)
         feed = _FEED_RUN.fullmatch(request.name)
         if feed is not None:
             return await self._feed_run_ended(feed, patience_s)
         run = await self._shard().books.wait(_number(request.name), max(0.0, patience_s))
         return run.to_operation(self._desk.clock.now_us())
+
+    async def _erasure(self, name: str) -> pb.Operation:
+        """An erasure of a person, which unification carries out."""
+        metadata = self._stubs.internal_metadata(caller().workspace.id)
+        request = profile_pb2.GetErasureRequest(name=name)
+        try:
+            return await self._stubs.profile().GetErasure(request, metadata=metadata, timeout=_LONGEST_WAIT_S)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc(error) from error
+
+    async def _erasure_ended(self, name: str, patience_s: float) -> pb.Operation:
+        operation = await self._erasure(name)
+        give_up_s = time.monotonic() + patience_s
+        while not operation.done and time.monotonic() < give_up_s:
+            await asyncio.sleep(_LOOK_S)
+            operation = await self._erasure(name)
+        return operation
 
     def _books(self) -> FeedBooks:
         return self._feeds.shard_of(caller().workspace.id).books

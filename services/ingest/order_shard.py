@@ -26,6 +26,7 @@ from core.events.validate import ORDER_ID_PREFIX
 from core.orders.codec import OrderRecord, decode_order, encode_order
 from core.orders.follow import followed, order_of
 from services.ingest.coupons.books import CouponBooks, counted_redemption, coupon_writes, entries_of, pool_writes
+from services.ingest.identity_door import one_form
 from services.runtime.facts import columns_from_proto
 from services.runtime.failpoints import failpoint
 from services.runtime.patience import commit_patiently
@@ -168,7 +169,7 @@ class OrderShard:
             return
         coupons[code] = step.coupons[code] = after
         step.pools[pool.name] = counted_redemption(pool, after)
-        step.events.append(redeemed_event(after, pool, now_us, event.identifiers))
+        step.events.append(redeemed_event(after, pool, now_us, tuple(one_form(one) for one in event.identifiers)))
 
     async def _reward(self, form: Event) -> None:
         """Issue the coupon of a form, once for each person and form: asked again after a restart, it is the same one.
@@ -177,7 +178,7 @@ class OrderShard:
         try:
             if not self.coupons.pool(pool).for_forms:
                 raise conflict("POOL_NOT_FOR_FORMS", f"pool {pool!r} is not meant for forms")
-            await self.coupons.issue(pool, form.identifiers[0], occasion, "", "")
+            await self.coupons.issue(pool, one_form(form.identifiers[0]), occasion, "", "")
         except CdpError as error:
             if error.code not in (Code.NOT_FOUND, Code.EXHAUSTED, Code.CONFLICT) or error.reason == "FENCED":
                 raise

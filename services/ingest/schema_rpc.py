@@ -14,6 +14,7 @@ from core.errors import conflict, not_found
 from core.events.schema import Definition, Place, Row, Schema, is_canonical
 from core.events.schema_changes import NO_SUCH_NAME, base_declared, checked_base_id, declared, renamed, retired
 from core.events.schema_listing import listed, order_of
+from core.events.schema_names import by_owner_key
 from services.ingest.schema_convert import (
     base_to_proto,
     change_to_proto,
@@ -152,6 +153,7 @@ def _etag(schema: Schema) -> str:
 
 
 def _definition(schema: Schema, place: Place) -> Definition:
+    place = by_owner_key(schema, place)
     found = schema.find(place)
     if found is not None:
         return found

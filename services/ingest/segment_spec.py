@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from core.errors import Violation
 from core.events.canonical import CONTEXT_PARAMS, IDENTIFIER_PATHS, NO_REFERRER
-from core.events.checks import BAD_TIME, Bad, clean_instant, instant_from_text
+from core.events.checks import BAD_TIME, WRONG_TYPE, Bad, clean_instant, instant_from_text
 from core.events.coerce import wrong
 from core.events.persons import RawPerson
 from core.events.validate import NO_TYPE, RawEvent, Report
@@ -66,7 +66,7 @@ class _Call:
             return {}
         if isinstance(value, Mapping):
             return value
-        self.report.bad(self.at(key), value if isinstance(value, Bad) else wrong(Kind.OBJECT_LIST))
+        self.report.bad(self.at(key), value if isinstance(value, Bad) else Bad(WRONG_TYPE, "must be an object"))
         return {}
 
     def dig(self, path: str) -> object:

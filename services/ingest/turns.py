@@ -12,8 +12,9 @@ import asyncio
 import heapq
 from collections import deque
 
-#: Items that one pass of the loop lets through: two milliseconds or so.
-ITEMS_A_PASS = 64
+#: Items that one pass of the loop lets through: a millisecond or two. A call needs several passes, from its first byte
+#: to its answer, and each of them waits for this.
+ITEMS_A_PASS = 16
 
 
 class Turns:

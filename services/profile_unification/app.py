@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from cdp.profile.v1 import profile_pb2_grpc
 from core.eventlog.protocol import Fence, Partition
 from core.identity.rules import IdentityRules
+from services.profile_unification.dead_letter_rpc import DeadLetterRpc
 from services.profile_unification.rpc import ProfileServicer
 from services.profile_unification.worker import UnificationShard
 from services.runtime.caller import Scope, Workspace
@@ -29,6 +30,11 @@ _SCOPES = {
     "ListSuspiciousIdentifiers": Scope.READ,
     "GetIdentityRules": Scope.READ,
     "UpdateIdentityRules": Scope.FULL,
+    "View": Scope.READ,
+    "Export": Scope.FULL,
+    "Erase": Scope.FULL,
+    "GetErasure": Scope.READ,
+    "ListErasures": Scope.READ,
     "Subscribe": Scope.READ,
 }
 
@@ -45,13 +51,18 @@ class UnificationService:
         self._servicer = ProfileServicer(runtime, self._ownership, self._rules)
 
     def grpc_services(self) -> Sequence[GrpcService]:
-        """ProfileService."""
+        """ProfileService and DeadLetterService."""
         add = partial(profile_pb2_grpc.add_ProfileServiceServicer_to_server, self._servicer)
-        return (GrpcService("cdp.profile.v1.ProfileService", add, _SCOPES),)
+        dead_letters = DeadLetterRpc(self._runtime, self._ownership).service()
+        return (GrpcService("cdp.profile.v1.ProfileService", add, _SCOPES), dead_letters)
 
     def http_routes(self) -> Sequence[BaseRoute]:
         """None: people call ingest."""
         return ()
+
+    def shard(self, workspace_id: str) -> UnificationShard:
+        """The open shard of a workspace. Raises UNAVAILABLE / NOT_READY."""
+        return self._ownership.shard(workspace_id)
 
     async def start(self) -> None:
         """Take the workspaces whose leases are free."""

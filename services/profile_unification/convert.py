@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cdp.facts.v1 import facts_pb2
 from cdp.profile.v1 import profile_pb2
+from core.clock import MAX_INSTANT_US, MIN_INSTANT_US
 from core.errors import CdpError, invalid
 from core.events.columns import IMPORTED, MACHINE, Event, EventColumns, Identifier
 from core.profile.accepted import (
@@ -17,6 +18,7 @@ from core.profile.accepted import (
     AcceptedFact,
     AcceptedMark,
     ConsentChange,
+    ErasureOrder,
     ProductUpdate,
     ProfileUpdate,
     RulesOrder,
@@ -108,7 +110,9 @@ def event_to_proto(event: Event) -> profile_pb2.TimelineEvent:
 
 
 def _fact_from_proto(message: facts_pb2.AcceptedFact) -> AcceptedFact:
-    fact: ProfileUpdate | ProductUpdate | Separation | RulesOrder | AcceptedMark
+    if not all(MIN_INSTANT_US <= at_us < MAX_INSTANT_US for at_us in (message.occurred_at_us, message.received_at_us)):
+        raise invalid("BAD_INSTANT", "an instant lies outside the years 1 to 9999")
+    fact: ProfileUpdate | ProductUpdate | Separation | RulesOrder | ErasureOrder | AcceptedMark
     match message.WhichOneof("fact"):
         case "profile":
             fact = _update_from_proto(message.profile)
@@ -120,9 +124,14 @@ def _fact_from_proto(message: facts_pb2.AcceptedFact) -> AcceptedFact:
         case "identity_rules":
             change = message.identity_rules
             fact = RulesOrder(change_from_proto(change.rules), change.asked_by)
+        case "erasure":
+            forget = message.erasure
+            fact = ErasureOrder(tuple(forget.keys), forget.reason, forget.asked_by, forget.idle_since_us)
         case "machine_mark":
             mark = message.machine_mark
             fact = AcceptedMark(identifiers_from_proto(mark.identifiers), marked_from_proto(mark.events), mark.reason)
+        case "dead_letter_replay":
+            raise invalid("MISPLACED_FACT", "an order to fold something again stands alone in its entry")
         case None:
             raise invalid("UNKNOWN_FACT", "a fact of no kind that this release knows")
     return AcceptedFact(
@@ -168,6 +177,8 @@ def _check(events: EventColumns) -> None:
         and bool(np.all(events.item_offsets[1:] >= events.item_offsets[:-1]))
         and len(events.identifiers) in (0, n)
         and _below(events.types, texts)
+        and _instants(events.occurred_at_us)
+        and _instants(events.received_at_us)
         and all(
             len(column.rows) == len(column.values)
             and _below(column.rows, rows)
@@ -178,6 +189,11 @@ def _check(events: EventColumns) -> None:
     )
     if not sound:
         raise invalid("BAD_COLUMNS", "the columns of the batch's events do not fit together")
+
+
+def _instants(at_us: NDArray[np.int64]) -> bool:
+    # A reception in the year 200,000 would let every remembered message id expire.
+    return not len(at_us) or (int(at_us.min()) >= MIN_INSTANT_US and int(at_us.max()) < MAX_INSTANT_US)
 
 
 def _below(indices: NDArray[np.integer[Any]], limit: int) -> bool:

@@ -14,6 +14,7 @@ from core.eventlog.protocol import EventLog, Partition
 from core.events.facts import AttributeWrite, ListChange
 from core.profile.timeline import FACT_ROW, fact_runs
 from core.profile.working_set import PartHistory
+from services.profile_unification.forgetting import event_rows
 from services.profile_unification.timeline_store import TimelineStore
 from services.runtime.facts import contact_fact_from_proto
 
@@ -59,7 +60,8 @@ class _Found:
     def take(self, position: int, batch: facts_pb2.FactBatch, part: int, rows: Sequence[int]) -> None:
         """What `batch` at `position` holds of `part` at `rows`."""
         if self._with_events:
-            mine = [row for row in sorted(rows) if not row & FACT_ROW]
+            numbered = {int(row): place for place, row in enumerate(event_rows(batch))}
+            mine = [numbered[row] for row in sorted(rows) if not row & FACT_ROW]
             self._ids += [batch.events.ids[row] for row in mine]
             self._instants += np.frombuffer(batch.events.occurred_at_us, "<i8")[mine].tolist()
         if not any(row & FACT_ROW for row in rows):

@@ -6,21 +6,19 @@ includes what the order did.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
-
-import grpc
 
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2
 from cdp.profile.v1 import profile_pb2
-from core.errors import CdpError, Code, Violation, conflict, invalid, not_found, unavailable
+from core.errors import Violation, conflict, invalid, not_found
 from core.identity.rules import IdentityRules
 from core.identity.settings import changed
 from core.identity.suspects import ranked
 from core.profile.fold import ETAG_MISMATCH
 from core.profile.merge_log import MergeRecord, Outcome
 from core.profile.separate import NO_SUCH_CONTACT, separation_of
+from services.profile_unification.orders import asker, carry_out, order_id_of
 from services.profile_unification.reader import ProfileReader
 from services.profile_unification.tables import (
     load_merge_count,
@@ -29,13 +27,10 @@ from services.profile_unification.tables import (
     load_suspects,
 )
 from services.profile_unification.worker import UnificationShard
-from services.runtime.caller import caller
 from services.runtime.context import Runtime
-from services.runtime.errors import from_rpc
 from services.runtime.identity_rules import change_from_proto, rules_to_proto, search_pattern
 from services.runtime.pages import number_of, page_entries
 
-_MAX_REQUEST_ID = 100
 _MAX_REASON = 500
 _LONG_POLL_S = 30.0
 
@@ -53,7 +48,7 @@ class IdentityDesk:
 
         Raises NOT_FOUND / NO_SUCH_CONTACT, and CONFLICT / NOT_MERGED, ALREADY_UNMERGED or NOT_MERGED_AWAY.
         """
-        order_id = _order_id("unmerge", request.request_id)
+        order_id = order_id_of("unmerge", request.request_id)
         if len(request.reason) > _MAX_REASON:
             raise invalid("BAD_REASON", f"a reason has at most {_MAX_REASON} characters", Violation("reason", "long"))
         for path, key in (("survivor", request.survivor), ("merged", request.merged)):
@@ -68,7 +63,7 @@ class IdentityDesk:
         if isinstance(found, Outcome):
             _done(found)
         order = facts_pb2.Separation(
-            survivor=request.survivor, merged=request.merged, asked_by=_asker(), reason=request.reason
+            survivor=request.survivor, merged=request.merged, asked_by=asker(), reason=request.reason
         )
         command = ingest_pb2.CommandRequest(message_id=order_id, separation=order)
         return await self._carry_out(shard, command, wait_s)
@@ -78,7 +73,7 @@ class IdentityDesk:
     ) -> profile_pb2.UpdateIdentityRulesResponse:
         """Change the rules about identifiers. Raises INVALID / BAD_IDENTITY_RULES with all paths, CONFLICT /
         ETAG_MISMATCH."""
-        order_id = _order_id("identity_rules", request.request_id)
+        order_id = order_id_of("identity_rules", request.request_id)
         outcome = await load_outcome(self._runtime.log, shard.partition, order_id)
         position = shard.folded
         if outcome is None:
@@ -86,7 +81,7 @@ class IdentityDesk:
             changed(shard.settings, change, search_pattern)
             if change.etag and change.etag != shard.settings.etag:
                 raise conflict(ETAG_MISMATCH, "the rules were changed meanwhile: read them again")
-            order = facts_pb2.IdentityRulesChange(rules=request.rules, asked_by=_asker())
+            order = facts_pb2.IdentityRulesChange(rules=request.rules, asked_by=asker())
             command = ingest_pb2.CommandRequest(message_id=order_id, identity_rules=order)
             _, position = await self._carry_out(shard, command, wait_s)
         else:
@@ -118,7 +113,7 @@ class IdentityDesk:
         page = newest[:size]
         records = await load_merges(log, shard.partition, page)
         token = str(page[-1]) if len(newest) > size else ""
-        return profile_pb2.ListMergesResponse(merges=[_merge_to_proto(one) for one in records], next_page_token=token)
+        return profile_pb2.ListMergesResponse(merges=[merge_to_proto(one) for one in records], next_page_token=token)
 
     async def suspects(
         self,
@@ -150,18 +145,8 @@ class IdentityDesk:
     async def _carry_out(
         self, shard: UnificationShard, command: ingest_pb2.CommandRequest, wait_s: float
     ) -> tuple[Outcome, int]:
-        workspace, stubs = caller().workspace.id, self._runtime.stubs
-        metadata = stubs.internal_metadata(workspace)
-        try:
-            logged = await stubs.ingest().Command(command, metadata=metadata, timeout=wait_s)
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc(error) from error
-        if not await shard.wait_folded(logged.position, wait_s):
-            raise unavailable("NOT_CAUGHT_UP", "the order is logged and will be carried out: ask again with its id")
-        outcome = await load_outcome(self._runtime.log, shard.partition, command.message_id)
-        if outcome is None:
-            raise CdpError(Code.INTERNAL, "ORDER_SET_ASIDE", "the order could not be folded: see the dead letters")
-        return _done(outcome), logged.position
+        outcome, position = await carry_out(self._runtime, shard, command, wait_s)
+        return _done(outcome), position
 
 
 def _done(outcome: Outcome) -> Outcome:
@@ -173,19 +158,8 @@ def _done(outcome: Outcome) -> Outcome:
     raise conflict(outcome.reason, outcome.detail)
 
 
-def _order_id(kind: str, request_id: str) -> str:
-    if len(request_id) > _MAX_REQUEST_ID or not request_id.isprintable():
-        problem = Violation("request_id", f"has at most {_MAX_REQUEST_ID} printable characters")
-        raise invalid("BAD_REQUEST_ID", "the request id cannot be kept", problem)
-    return f"{kind}:{request_id or secrets.token_hex(16)}"
-
-
-def _asker() -> str:
-    who = caller()
-    return who.key_name or who.key_id
-
-
-def _merge_to_proto(record: MergeRecord) -> profile_pb2.MergeRecord:
+def merge_to_proto(record: MergeRecord) -> profile_pb2.MergeRecord:
+    """A record of a merge on the wire."""
     message = profile_pb2.MergeRecord(
         ordinal=record.ordinal,
         survivor=record.survivor,

@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from google.longrunning import operations_pb2
 
 from cdp.facts.v1 import facts_pb2
 from cdp.profile.v1 import profile_pb2, profile_pb2_grpc
@@ -20,8 +21,12 @@ from core.identity.rules import IdentityRules
 from core.identity.settings import IdentitySettings, rules_of
 from core.profile.profile import Profile
 from core.profile.timeline import REF, Refs
+from services.profile_unification.archived_log import ARCHIVE_FOLDER, ArchivedLog
 from services.profile_unification.convert import event_to_proto, identifiers_from_proto, profile_to_proto
+from services.profile_unification.elsewhere import Elsewhere
+from services.profile_unification.erasure_desk import ErasureDesk
 from services.profile_unification.identity_desk import IdentityDesk
+from services.profile_unification.person_desk import export_of, gathered, timeline_entries, view_of
 from services.profile_unification.reader import ProfileReader
 from services.profile_unification.worker import UnificationShard
 from services.runtime.caller import caller
@@ -41,6 +46,7 @@ MAXIMUM_TIMELINE = 1_000
 _WAIT_S = 10.0
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_Named = profile_pb2.GetRequest | profile_pb2.ViewRequest | profile_pb2.ExportRequest | profile_pb2.EraseRequest
 
 
 class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
@@ -53,22 +59,15 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         self._consumers: dict[str, ConsumerPositions] = {}
         self._compiled: dict[str, tuple[IdentitySettings, IdentityRules]] = {}
         self._desk = IdentityDesk(runtime)
+        self._erasures = ErasureDesk(runtime)
+        self._log = ArchivedLog(runtime.log, runtime.settings.data_dir / ARCHIVE_FOLDER)
 
     async def Get(self, request: profile_pb2.GetRequest, context: Context) -> profile_pb2.GetResponse:
         """One profile; the timeline is newest first."""
         size = _timeline_size(request.timeline_size)
         after = _ref_of(request.timeline_page_token)
         shard, reader = self._here()
-        match request.WhichOneof("by"):
-            case "contact":
-                profile = await reader.one(request.contact)
-            case "key":
-                profile = await reader.by_key(request.key, self._runtime.clock.now_us())
-            case "identifier":
-                identifier = Identifier(request.identifier.kind, request.identifier.value)
-                profile = await reader.by_identifier(identifier, self._runtime.clock.now_us())
-            case None:
-                raise invalid("NO_CONTACT_NAMED", "set `contact`, `key` or `identifier`")
+        profile = await self._named(reader, request)
         response = profile_pb2.GetResponse(profile=(await self._views(shard, [profile]))[0])
         if size == 0:
             return response
@@ -143,9 +142,59 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         workspace = caller().workspace
         consumers = self._consumers.setdefault(workspace.id, ConsumerPositions())
         own = partition(Role.PROFILE_UNIFICATION, workspace)
-        feed = serve_feed(self._runtime.log, own, request_iterator, _respond, consumers)
+        feed = serve_feed(self._log, own, request_iterator, _respond, consumers)
         async for response in feed:
             yield response
+
+    async def View(self, request: profile_pb2.ViewRequest, context: Context) -> profile_pb2.ViewResponse:
+        """Everything about one person; the timeline is newest first."""
+        size = _timeline_size(request.timeline_size)
+        after = _ref_of(request.timeline_page_token)
+        shard, reader = self._here()
+        profile = await self._named(reader, request)
+        [shown] = await self._views(shard, [profile])
+        elsewhere = Elsewhere(self._runtime.stubs, shard.partition.workspace)
+        response = await view_of(shard, profile, elsewhere, shown)
+        if size:
+            refs = await shard.timeline.refs(_numbers(profile))
+            start = 0 if after is None else _start_after(refs, after)
+            page = refs[start : start + size]
+            response.timeline.extend(await timeline_entries(shard, page))
+            if start + size < len(refs):
+                response.next_timeline_page_token = _token_of(page)
+        return response
+
+    async def Export(
+        self, request: profile_pb2.ExportRequest, context: Context
+    ) -> AsyncIterator[profile_pb2.ExportResponse]:
+        """Everything that is held of one person."""
+        shard, reader = self._here()
+        profile = await self._named(reader, request)
+        [shown] = await self._views(shard, [profile])
+        elsewhere = Elsewhere(self._runtime.stubs, shard.partition.workspace)
+        async for lines in gathered(export_of(shard, profile, elsewhere, shown)):
+            yield profile_pb2.ExportResponse(lines=lines)
+
+    async def Erase(self, request: profile_pb2.EraseRequest, context: Context) -> operations_pb2.Operation:
+        """Forget a person."""
+        shard, reader = self._here()
+        known = await self._erasures.known(shard, request)
+        if known is not None:
+            return known
+        person = await self._named(reader, request)
+        return await self._erasures.erase(shard, request, person, _remaining_s(context))
+
+    async def GetErasure(self, request: profile_pb2.GetErasureRequest, context: Context) -> operations_pb2.Operation:
+        """An erasure as it stands."""
+        shard, _ = self._here()
+        return await self._erasures.get(shard, request.name)
+
+    async def ListErasures(
+        self, request: profile_pb2.ListErasuresRequest, context: Context
+    ) -> profile_pb2.ListErasuresResponse:
+        """Erasures, the latest first."""
+        shard, _ = self._here()
+        return await self._erasures.page(shard, request)
 
     async def Unmerge(self, request: profile_pb2.UnmergeRequest, context: Context) -> profile_pb2.UnmergeResponse:
         """Take apart what was merged."""
@@ -182,6 +231,19 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         """Change the rules."""
         shard, _ = self._here()
         return await self._desk.change_rules(shard, request, _remaining_s(context))
+
+    async def _named(self, reader: ProfileReader, request: _Named) -> Profile:
+        """The person whom a request names. Raises INVALID / NO_CONTACT_NAMED, NOT_FOUND / NO_SUCH_CONTACT."""
+        match request.WhichOneof("by"):
+            case "contact":
+                return await reader.one(request.contact)
+            case "key":
+                return await reader.by_key(request.key, self._runtime.clock.now_us())
+            case "identifier":
+                identifier = Identifier(request.identifier.kind, request.identifier.value)
+                return await reader.by_identifier(identifier, self._runtime.clock.now_us())
+            case None:
+                raise invalid("NO_CONTACT_NAMED", "set `contact`, `key` or `identifier`")
 
     def _rules_of(self, shard: UnificationShard) -> IdentityRules:
         """The workspace's rules, compiled once for each change."""

@@ -13,6 +13,7 @@ from core.identity.rules import DEFAULT_KINDS, KindRule
 from core.identity.settings import IdentitySettings, decode_settings, encode_settings
 from core.identity.suspects import Suspicion, decode_suspicion, encode_suspicion
 from core.profile.codec import decode_profile, encode_profile
+from core.profile.erasures import encode_erased
 from core.profile.fold import DeadLetter
 from core.profile.kinds import AttributeKinds
 from core.profile.merge_log import (
@@ -41,6 +42,10 @@ MERGES = "merges"
 SUSPECTS = "suspects"
 #: Id of an order to change state -> what became of it.
 OUTCOMES = "outcomes"
+#: Order id, NUL, contact (uint32) -> who was forgotten, until every stored byte of them is gone.
+ERASURES = "erasures"
+#: A blinded identifier of somebody who was forgotten -> when (int64, microseconds).
+TOMBSTONES = "tombstones"
 #: Position of the entry (uint64), number within it (uint32) -> what was set aside, and why.
 DEAD_LETTERS = "dead_letters"
 
@@ -50,6 +55,7 @@ _MERGE_COUNT = b"merge_count"
 _SETTINGS = b"identity_settings"
 _CONTACT = struct.Struct(">I")
 _HASH = struct.Struct(">Q")
+_INSTANT = struct.Struct(">q")
 _DEAD_KEY = struct.Struct(">QI")
 _PRESENT = b"1"
 
@@ -83,8 +89,15 @@ async def load_working_set(log: EventLog, partition: Partition) -> WorkingSet:
             merge_count=0 if merges is None else _HASH.unpack(merges)[0],
             settings=settings,
             suspects=await load_suspects(log, partition, kinds_of(settings)),
+            tombstones={key: _INSTANT.unpack(value)[0] async for key, value in log.scan(partition, TOMBSTONES)},
         )
     )
+
+
+async def load_next_contact(log: EventLog, partition: Partition) -> int:
+    """The number that the next contact gets; all of them have smaller ones."""
+    [row] = await log.get(partition, META, (_NEXT,))
+    return FIRST_CONTACT if row is None else int(_CONTACT.unpack(row)[0])
 
 
 async def load_settings(log: EventLog, partition: Partition) -> IdentitySettings | None:
@@ -149,13 +162,12 @@ async def load_links(
 def state_writes(changes: Changes, kinds: Kinds) -> list[TableWrite]:
     """What makes `changes` durable."""
     writes = []
-    if changes.links:
-        writes.append(
-            TableWrite(IDENTIFIERS, {identifier_key(one, kinds): pack_link(to) for one, to in changes.links.items()})
-        )
-    if changes.profiles:
+    if changes.links or changes.gone_links:
+        rows = {identifier_key(one, kinds): pack_link(to) for one, to in changes.links.items()}
+        writes.append(TableWrite(IDENTIFIERS, rows, [identifier_key(one, kinds) for one in changes.gone_links]))
+    if changes.profiles or changes.gone_profiles:
         rows = {contact_key(contact): encode_profile(profile) for contact, profile in changes.profiles.items()}
-        writes.append(TableWrite(PROFILES, rows))
+        writes.append(TableWrite(PROFILES, rows, [contact_key(contact) for contact in changes.gone_profiles]))
     if changes.orders:
         writes.append(TableWrite(ORDERS, {_HASH.pack(order): _PRESENT for order in changes.orders}))
     meta: dict[bytes, bytes] = {}
@@ -167,8 +179,14 @@ def state_writes(changes: Changes, kinds: Kinds) -> list[TableWrite]:
         meta[_MERGE_COUNT] = _HASH.pack(changes.merge_count)
     if changes.settings is not None:
         meta[_SETTINGS] = encode_settings(changes.settings)
-    if changes.merges:
-        writes.append(TableWrite(MERGES, {merge_key(one.ordinal): encode_merge(one) for one in changes.merges}))
+    if changes.merges or changes.gone_merges:
+        rows = {merge_key(one.ordinal): encode_merge(one) for one in changes.merges}
+        writes.append(TableWrite(MERGES, rows, [merge_key(ordinal) for ordinal in changes.gone_merges]))
+    if changes.erased:
+        rows = {erasure_key(one.order_id, one.contacts[0]): encode_erased(one) for one in changes.erased}
+        writes.append(TableWrite(ERASURES, rows))
+    if changes.tombstones:
+        writes.append(tombstone_row(changes.tombstones))
     if changes.suspects:
         put = {identifier_key(one, kinds): encode_suspicion(how) for one, how in changes.suspects.items() if how}
         gone = [identifier_key(one, kinds) for one, how in changes.suspects.items() if how is None]
@@ -181,23 +199,47 @@ def state_writes(changes: Changes, kinds: Kinds) -> list[TableWrite]:
     return writes
 
 
-def dead_letter_rows(
-    position: int, letters: tuple[DeadLetter, ...], tries: int, original: bytes
-) -> Mapping[bytes, bytes]:
-    """Rows of the dead letters of one entry: length of the JSON header (uint32), header, then `original`."""
+def tombstone_row(tombstones: Mapping[bytes, int]) -> TableWrite:
+    """What makes tombstones durable."""
+    return TableWrite(TOMBSTONES, {key: _INSTANT.pack(at_us) for key, at_us in tombstones.items()})
+
+
+def erasure_key(order_id: str, contact: int) -> bytes:
+    """The key of what is still stored of a person whom an order forgot."""
+    return order_id.encode() + b"\0" + contact_key(contact)
+
+
+def dead_letter_key(position: int, number: int) -> bytes:
+    """The key of what was set aside of the entry at `position`."""
+    return _DEAD_KEY.pack(position, number)
+
+
+def dead_letter_place(key: bytes) -> tuple[int, int]:
+    """Position and number of a key."""
+    position, number = _DEAD_KEY.unpack(key)
+    return position, number
+
+
+def dead_letter_rows(position: int, letters: Sequence[tuple[DeadLetter, bytes]], tries: int) -> Mapping[bytes, bytes]:
+    """Rows of the dead letters of one entry, each with its original bytes."""
     rows = {}
-    for number, letter in enumerate(letters):
-        header = json.dumps(
-            {
-                "position": position,
-                "message_id": letter.message_id,
-                "reason": letter.reason,
-                "detail": letter.detail,
-                "tries": tries,
-            }
-        ).encode()
-        rows[_DEAD_KEY.pack(position, number)] = _CONTACT.pack(len(header)) + header + original
+    for number, (letter, original) in enumerate(letters):
+        rows[dead_letter_key(position, number)] = dead_letter_row(position, letter, tries, original)
     return rows
+
+
+def dead_letter_row(position: int, letter: DeadLetter, tries: int, original: bytes) -> bytes:
+    """Length of the JSON header (uint32), header, then `original`."""
+    header = json.dumps(
+        {
+            "position": position,
+            "message_id": letter.message_id,
+            "reason": letter.reason,
+            "detail": letter.detail,
+            "tries": tries,
+        }
+    ).encode()
+    return _CONTACT.pack(len(header)) + header + original
 
 
 def read_dead_letter(row: bytes) -> tuple[dict[str, object], bytes]:

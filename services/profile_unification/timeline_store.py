@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby, islice
 from math import inf
 
@@ -34,7 +34,11 @@ from core.profile.timeline import (
     unpack_chunk,
     unpack_head,
 )
+from services.profile_unification.forgetting import event_rows, fact_rows
+from services.profile_unification.marks import with_marks
 from services.runtime.facts import columns_from_proto, contact_fact_from_proto
+from services.runtime.failpoints import failpoint
+from services.runtime.patience import commit_patiently
 
 #: Contact (uint32) -> open chunk; contact and number (uint32) -> closed chunk.
 TIMELINE = "timeline"
@@ -69,6 +73,7 @@ class TimelineStore:
         self._tail = Tail()
         self._moving: _Moving | None = None
         self._last = 0
+        self._writing = asyncio.Lock()
 
     async def load(self) -> None:
         """Rebuild the tail from the log."""
@@ -78,11 +83,14 @@ class TimelineStore:
             for entry in entries:
                 batch = facts_pb2.FactBatch.FromString(entry.payload)
                 facts = [contact_fact_from_proto(fact) for fact in batch.facts]
+                numbers = fact_rows(batch)
+                told = [replace(run, index=int(numbers[run.index])) for run in fact_runs(facts)]
                 self.add(
                     entry.position,
                     np.frombuffer(batch.parts or batch.events.contacts, np.uint32),
                     np.frombuffer(batch.events.occurred_at_us, np.int64),
-                    fact_runs(facts),
+                    told,
+                    event_rows(batch),
                 )
 
     def add(
@@ -91,30 +99,52 @@ class TimelineStore:
         parts: NDArray[np.uint32],
         occurred_at_us: NDArray[np.int64],
         facts: Sequence[FactRun] = (),
+        rows: NDArray[np.int64] | None = None,
     ) -> None:
-        """The entry at `position` is durable: its events' parts and instants, and what its facts told."""
+        """The entry at `position` is durable: its events' parts and instants, and what its facts told. `rows` as in
+        `Tail.add`."""
         self._last = position
-        self._tail.add(position, parts, occurred_at_us, facts)
+        self._tail.add(position, parts, occurred_at_us, facts, rows)
 
     async def flush_if_long(self, fence: Fence, now_us: int) -> None:
         """Call it after every commit: once the tail is long, it begins to move into the chunks, and each call takes a
         part, so that it is there before the next tail is half as long. Broken off and done again, it leaves the same
         timelines."""
+        async with self._writing:
+            await self._flush(fence, now_us)
+
+    async def forget(self, parts: Sequence[int], fence: Fence, now_us: int) -> int:
+        """There are no timelines of `parts` any more, nor will there be. Returns how many references are gone."""
+        async with self._writing:
+            while self._moving is not None:  # what is on its way would come after
+                await self._flush(fence, now_us, whole=True)
+            count = len(await self.refs(parts))
+            heads = await self.heads(parts)
+            keys = [head_key(part) for part in parts]
+            for part, head in zip(parts, heads, strict=True):
+                keys += [chunk_key(part, number) for number in range(head.closed)]
+            self._tail.forget(parts)
+            await self._write([TableWrite(TIMELINE, delete=keys)], fence, now_us)
+            return count
+
+    async def _flush(self, fence: Fence, now_us: int, *, whole: bool = False) -> None:
         if self._moving is None:
             if len(self._tail) < _FLUSH_EVENTS:
                 return
             self._moving = await asyncio.to_thread(_moving, self._tail, self._last)
             self._tail = Tail()
         moving, share = self._moving, (1 + len(self._tail)) / (_FLUSH_EVENTS // 2)
-        due = len(moving.tail) * share if share < 1 else inf
+        due = len(moving.tail) * share if share < 1 and not whole else inf
         while moving.done < due:
             part = list(islice(moving.groups, _SLICE_CONTACTS))
             if part:
                 await self._write([TableWrite(TIMELINE, await self._chunks(part))], fence, now_us)
+                failpoint("profile_unification.timeline_moving")
             moving.done += sum(len(refs) for _, refs in part)
             if len(part) < _SLICE_CONTACTS:
                 through = TableWrite(TIMELINE_POSITION, {_ROW: moving.through.to_bytes(8, "big")})
                 await self._write([through], fence, now_us)
+                failpoint("profile_unification.timeline_moved")
                 self._moving = None
                 return
 
@@ -149,7 +179,8 @@ class TimelineStore:
         return newest_first([*(head.refs for head in heads), *chunks, *recent])
 
     async def events(self, refs: Refs) -> list[Event]:
-        """The events behind `refs`, in their order. Raises NOT_FOUND / LOG_TRIMMED for one that is no longer kept."""
+        """The events behind `refs`, in their order, machines marked. Raises NOT_FOUND / LOG_TRIMMED for one that
+        is no longer kept."""
         ordered = sorted((int(ref["position"]), int(ref["row"])) for ref in refs)
         wanted = {
             position: sorted({row for _, row in pairs}) for position, pairs in groupby(ordered, key=lambda one: one[0])
@@ -160,7 +191,9 @@ class TimelineStore:
             for (position, numbers), events in zip(wanted.items(), rows, strict=True)
             for row, event in zip(numbers, events, strict=True)
         }
-        return [found[int(ref["position"]), int(ref["row"])] for ref in refs]
+        return await with_marks(
+            self._log, self._partition, [found[int(ref["position"]), int(ref["row"])] for ref in refs]
+        )
 
     def _tails(self) -> list[Tail]:
         return [self._tail] if self._moving is None else [self._moving.tail, self._tail]
@@ -169,8 +202,12 @@ class TimelineStore:
         entries = await self._log.read(self._partition, position - 1, 1, _READ_BYTES)
         if not entries or entries[0].position != position:
             raise not_found("LOG_TRIMMED", f"the events at position {position} are no longer kept")
-        events = columns_from_proto(facts_pb2.FactBatch.FromString(entries[0].payload).events)
-        return list(events.take(np.array(rows, np.intp)).rows())
+        batch = facts_pb2.FactBatch.FromString(entries[0].payload)
+        numbers = event_rows(batch)
+        places = np.searchsorted(numbers, rows)
+        if len(places) and (places[-1] == len(numbers) or not np.array_equal(numbers[places], rows)):
+            raise not_found("FORGOTTEN", f"events at position {position} belong to somebody who was forgotten")
+        return list(columns_from_proto(batch.events).take(places.astype(np.intp)).rows())
 
     async def _chunks(self, groups: list[tuple[int, Refs]]) -> dict[bytes, bytes]:
         put: dict[bytes, bytes] = {}
@@ -182,7 +219,7 @@ class TimelineStore:
         return put
 
     async def _write(self, writes: list[TableWrite], fence: Fence, now_us: int) -> None:
-        await self._log.commit(self._partition, fence, Commit(None, None, (), writes, now_us))
+        await commit_patiently(self._log, self._partition, fence, Commit(None, None, (), writes, now_us))
 
 
 def _moving(tail: Tail, through: int) -> _Moving:

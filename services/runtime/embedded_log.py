@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from core.errors import CdpError, unavailable
-from services.runtime.disk_brake import DiskBrake
+from services.runtime.disk_brake import DiskBrake, DiskReserve
 from services.runtime.redis_lane import NO_CONFIRMATION, Confirmation
 from services.runtime.redis_log import RedisLog
 from services.runtime.server_process import Fsync, find_server, free_port, spawn, write_config
@@ -32,6 +32,7 @@ class EmbeddedServer:
     def __init__(self, program: Path, config: Path, url: str, lock: int, keep_free_bytes: int) -> None:
         self.url = url
         self._brake = DiskBrake(url, keep_free_bytes)
+        self._reserve = DiskReserve(config.parent, keep_free_bytes)
         self._program = program
         self._config = config
         self._lock = lock
@@ -80,9 +81,11 @@ class EmbeddedServer:
         pause_s = _WATCH_S
         while True:
             await asyncio.sleep(pause_s)
+            free_bytes = shutil.disk_usage(self._config.parent).free
+            self._reserve.check(free_bytes)
             if not self.ended():
                 pause_s = _WATCH_S
-                await self._brake.check(shutil.disk_usage(self._config.parent).free)
+                await self._brake.check(free_bytes)
                 continue
             _LOG.error("log server ended, starting it again", returncode=self._process.returncode)
             self._process = self._spawn()

@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from starlette.responses import JSONResponse
 
 from core.errors import CdpError, Code, Violation
+from services.runtime.durable import disk_full, is_disk_full
 from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
@@ -144,7 +145,8 @@ def from_rpc(error: grpc.aio.AioRpcError) -> CdpError:
 def from_unexpected(error: Exception, where: str) -> CdpError:
     """What a caller may know of an exception that nobody foresaw; the trace goes to the log under the same number.
 
-    A peer that is away is UNAVAILABLE with the peer's reason, everything else INTERNAL / UNEXPECTED.
+    A peer that is away is UNAVAILABLE with the peer's reason, a full disk EXHAUSTED / DISK_FULL,
+    everything else INTERNAL / UNEXPECTED.
     """
     known = leading_error(error)
     if known is None and isinstance(error, grpc.aio.AioRpcError):
@@ -152,6 +154,9 @@ def from_unexpected(error: Exception, where: str) -> CdpError:
         known = peer if peer.code is Code.UNAVAILABLE else None
     if known is not None:
         return known
+    if is_disk_full(error):
+        _LOG.error("the disk is full", where=where)
+        return disk_full()
     number = secrets.token_hex(4)
     _LOG.error("unexpected error", where=where, number=number, exc_info=error)
     return CdpError(Code.INTERNAL, "UNEXPECTED", f"an unexpected error; our log knows it as {number}")

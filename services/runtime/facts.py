@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,13 +14,17 @@ from core.errors import invalid
 from core.events.columns import EventColumns, Identifier, ParamColumn
 from core.events.facts import (
     AttributeWrite,
+    ConsentWrite,
     ContactFact,
     ContactState,
     Erasure,
     FactBatch,
     ListChange,
+    MachineMark,
+    MarkedEvent,
     Merge,
     ProductState,
+    Unmerge,
 )
 from core.schema import (
     MAX_DECIMAL_UNITS,
@@ -32,6 +36,13 @@ from core.schema import (
     Value,
     parse_decimal,
 )
+from services.runtime.identity_facts import (
+    consent_from_proto,
+    consent_to_proto,
+    unmerge_from_proto,
+    unmerge_to_proto,
+)
+from services.runtime.product_changes import changes_from_proto, changes_to_proto
 
 _EPOCH = date(1970, 1, 1)
 #: Elements of columns on the wire.
@@ -220,6 +231,7 @@ def contact_fact_to_proto(fact: ContactFact) -> facts_pb2.ContactFact:
                 imported=fact.imported,
                 before_event=fact.before_event,
                 item=fact.item,
+                part=fact.part,
                 state=facts_pb2.ContactState(
                     key=fact.key, known=fact.known, reachable=fact.reachable, told_at_us=fact.told_at_us or 0
                 ),
@@ -231,6 +243,7 @@ def contact_fact_to_proto(fact: ContactFact) -> facts_pb2.ContactFact:
                 imported=fact.imported,
                 before_event=fact.before_event,
                 item=fact.item,
+                part=fact.part,
                 attribute=facts_pb2.AttributeWrite(name=fact.name, value=value_to_proto(fact.value)),
             )
         case ListChange():
@@ -240,7 +253,23 @@ def contact_fact_to_proto(fact: ContactFact) -> facts_pb2.ContactFact:
                 imported=fact.imported,
                 before_event=fact.before_event,
                 item=fact.item,
+                part=fact.part,
                 list=facts_pb2.ListMove(list=fact.list_name, member=fact.member),
+            )
+        case ConsentWrite():
+            return consent_to_proto(fact)
+        case Unmerge():
+            return unmerge_to_proto(fact)
+        case MachineMark():
+            marked = [facts_pb2.MarkedEvent(id=one.id, occurred_at_us=one.occurred_at_us) for one in fact.events]
+            return facts_pb2.ContactFact(
+                contact=fact.contact,
+                occurred_at_us=fact.occurred_at_us,
+                imported=fact.imported,
+                before_event=fact.before_event,
+                item=fact.item,
+                part=fact.part,
+                machine_mark=facts_pb2.MachineMark(events=marked, reason=fact.reason),
             )
         case Merge():
             return facts_pb2.ContactFact(
@@ -261,6 +290,7 @@ def contact_fact_to_proto(fact: ContactFact) -> facts_pb2.ContactFact:
                     product_id=fact.product_id,
                     fields=object_to_proto(fact.fields).fields,
                     deleted=not fact.fields,
+                    changes=changes_to_proto(fact.changes),
                 ),
             )
 
@@ -280,32 +310,52 @@ def contact_fact_from_proto(m: facts_pb2.ContactFact) -> ContactFact:
                 m.imported,
                 state.told_at_us or None,
                 m.item,
+                m.part,
             )
         case "attribute":
             value, name = value_from_proto(m.attribute.value), m.attribute.name
-            return AttributeWrite(m.contact, name, value, m.occurred_at_us, m.imported, m.before_event, m.item)
+            at_us, item = m.occurred_at_us, m.item
+            return AttributeWrite(m.contact, name, value, at_us, m.imported, m.before_event, item, m.part)
         case "list":
             move = m.list
-            return ListChange(m.contact, move.list, move.member, m.occurred_at_us, m.imported, m.before_event, m.item)
+            at_us, item = m.occurred_at_us, m.item
+            return ListChange(m.contact, move.list, move.member, at_us, m.imported, m.before_event, item, m.part)
+        case "consent":
+            return consent_from_proto(m)
+        case "unmerge":
+            return unmerge_from_proto(m)
+        case "machine_mark":
+            marked, reason, at_us = marked_from_proto(m.machine_mark.events), m.machine_mark.reason, m.occurred_at_us
+            return MachineMark(m.contact, marked, reason, at_us, m.imported, m.before_event, m.item, m.part)
         case "merge":
             return Merge(m.contact, m.merge.loser, m.before_event, m.item)
         case "erasure":
             return Erasure(m.contact, m.before_event, m.item)
         case "product":
             fields = {} if m.product.deleted else _object_from_proto(facts_pb2.Object(fields=m.product.fields))
-            return ProductState(m.product.product_id, fields, m.occurred_at_us, m.before_event)
+            changes = changes_from_proto(m.product.changes)
+            return ProductState(m.product.product_id, fields, m.occurred_at_us, m.before_event, changes)
         case None:
             raise invalid("UNKNOWN_FACT", "a contact fact of no kind that this version knows")
 
 
+def marked_from_proto(messages: Iterable[facts_pb2.MarkedEvent]) -> tuple[MarkedEvent, ...]:
+    """The events that a mark names."""
+    return tuple(MarkedEvent(one.id, one.occurred_at_us) for one in messages)
+
+
 def fact_batch_to_proto(
-    events: EventColumns, facts: tuple[ContactFact, ...], upstream_position: int
+    events: EventColumns,
+    facts: tuple[ContactFact, ...],
+    upstream_position: int,
+    parts: NDArray[np.uint32] | None = None,
 ) -> facts_pb2.FactBatch:
-    """One entry of unification's log on the wire."""
+    """One entry of unification's log on the wire; `parts` as in `core.events.facts.FactBatch`."""
     return facts_pb2.FactBatch(
         events=columns_to_proto(events),
         facts=[contact_fact_to_proto(fact) for fact in facts],
         upstream_position=upstream_position,
+        parts=b"" if parts is None else _pack(parts, _U4),
     )
 
 
@@ -316,4 +366,5 @@ def fact_batch_from_proto(message: facts_pb2.FactBatch, position: int, recorded_
         recorded_at_us,
         columns_from_proto(message.events),
         tuple(contact_fact_from_proto(fact) for fact in message.facts),
+        _unpack(message.parts, _U4, len(message.events.ids), "parts") if message.parts else None,
     )

@@ -15,6 +15,7 @@ from services.runtime.deadlines import Deadlines
 from services.runtime.errors import abort, from_unexpected
 from services.runtime.forward import Forwarder, OwnerAnswer
 from services.runtime.roles import Role
+from services.runtime.shares import Shares
 from services.runtime.streams import write
 from services.runtime.telemetry import RPC_ERRORS, RPC_SECONDS, RPC_STREAMS, get_logger
 from services.runtime.unreadable import reading, refusing
@@ -54,6 +55,7 @@ class Gate(grpc.aio.ServerInterceptor):
         self._maximum_call_s = maximum_call_s
         self._deadlines = Deadlines(maximum_call_s)
         self._maximum_concurrent = maximum_concurrent
+        self._in_work = Shares(maximum_concurrent)
         self._wrapped: dict[str, Handler] = {}
         self._streams: set[asyncio.Task[Any]] = set()
         self._active = 0
@@ -89,8 +91,9 @@ class Gate(grpc.aio.ServerInterceptor):
         self._wrapped[method] = wrapped = self._wrap(method, handler)
         return wrapped
 
-    async def _enter(self, context: Context, scope: Scope | None) -> None:
-        """Set the caller of this call, or raise why it may not."""
+    async def _enter(self, context: Context, scope: Scope | None) -> str | None:
+        """Set the caller of this call, or raise why it may not. Returns the workspace in whose share it is counted,
+        which is given back with the end of the call; None for services."""
         if scope is None:
             raise CdpError(Code.INTERNAL, "METHOD_HAS_NO_SCOPE", "this method is not open to anybody")
         secret, workspace_id = "", None
@@ -101,9 +104,7 @@ class Gate(grpc.aio.ServerInterceptor):
                 workspace_id = value
         # Services pass: without their answers (whose key is this?) no call could end.
         if self._active > self._maximum_concurrent and not self._directory.is_internal(secret):
-            raise CdpError(
-                Code.EXHAUSTED, "TOO_MANY_CALLS", "too many calls at once, try again soon", retry_after_s=0.5
-            )
+            raise _too_many("too many calls at once")
         caller = self._directory.cached(secret)
         if caller is None:
             if self._directory.is_internal(secret):
@@ -113,6 +114,17 @@ class Gate(grpc.aio.ServerInterceptor):
                 caller = await self._directory.authenticate(secret)
         caller.require(scope)
         CALLER.set(caller)
+        if caller.internal:
+            return None
+        workspace = caller.workspace.id
+        if not self._in_work.take(workspace):
+            raise _too_many("this workspace has too many calls in work at once")
+        return workspace
+
+    def _leave(self, counted: str | None) -> None:
+        self._active -= 1
+        if counted is not None:
+            self._in_work.give_back(counted)
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
         streams = (bool(handler.request_streaming), bool(handler.response_streaming))
@@ -136,8 +148,9 @@ class Gate(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Context) -> Any:
             started = time.perf_counter()
             self._active += 1
+            counted = None
             try:
-                await self._enter(context, scope)
+                counted = await self._enter(context, scope)
                 remaining_s = context.time_remaining()
                 if remaining_s is not None and remaining_s <= self._maximum_call_s:
                     return await behaviour(request, context)  # grpc itself cancels it at its deadline
@@ -150,7 +163,7 @@ class Gate(grpc.aio.ServerInterceptor):
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status and the log the trace
                 await self._refuse(method, context, from_unexpected(error, method))
             finally:
-                self._active -= 1
+                self._leave(counted)
                 seconds.observe(time.perf_counter() - started)
 
         return call
@@ -182,8 +195,9 @@ class Gate(grpc.aio.ServerInterceptor):
             self._streams.add(task)
             self._active += 1
             opened.inc()
+            counted = None
             try:
-                await self._enter(context, scope)
+                counted = await self._enter(context, scope)
                 await self._write_all(method, behaviour, request, context)
             except asyncio.CancelledError:
                 if not self._draining or context.cancelled():
@@ -197,7 +211,7 @@ class Gate(grpc.aio.ServerInterceptor):
             except Exception as error:  # noqa: BLE001 - as above
                 await self._refuse(method, context, from_unexpected(error, method))
             finally:
-                self._active -= 1
+                self._leave(counted)
                 self._streams.discard(task)
 
         return call
@@ -232,6 +246,10 @@ class Gate(grpc.aio.ServerInterceptor):
         if error.code is Code.INTERNAL:
             _LOG.error("call failed", method=method, reason=error.reason, error=error.message)
         await abort(context, error)
+
+
+def _too_many(what: str) -> CdpError:
+    return CdpError(Code.EXHAUSTED, "TOO_MANY_CALLS", f"{what}, try again soon", retry_after_s=0.5)
 
 
 def _draining() -> CdpError:

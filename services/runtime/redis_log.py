@@ -18,7 +18,8 @@ from services.runtime.redis_keys import lease_key, meta_key, stream_key, table_k
 from services.runtime.redis_lane import NO_CONFIRMATION, Confirmation
 from services.runtime.redis_nodes import Nodes
 from services.runtime.redis_ready import connect_when_ready
-from services.runtime.redis_scripts import ACQUIRE, APPEND, COMMIT, OWNER, RELEASE, TRIM, Script, pack
+from services.runtime.redis_rewrite import rewrite_file
+from services.runtime.redis_scripts import ACQUIRE, APPEND, COMMIT, OWNER, RELEASE, REPACK, TRIM, Script, pack
 from services.runtime.redis_wait import Arrivals
 
 _SCAN_STEP = 1_000
@@ -142,6 +143,13 @@ class RedisLog:
         keys = (stream_key(partition), meta_key(partition))
         with _log_errors():
             return int(await self._nodes.script(partition.bucket, TRIM, keys, (below,), write=True))
+
+    async def compact(self, partition: Partition) -> bool:
+        """See `EventLog.compact`. The stream's nodes are made anew, because a node of entries that are trimmed in part
+        keeps their bytes; then the append-only file is rewritten."""
+        with _log_errors():
+            await self._nodes.script(partition.bucket, REPACK, (stream_key(partition),), (), write=True)
+            return await rewrite_file(self._nodes, partition.bucket)
 
     async def source_position(self, partition: Partition, source: str) -> int:
         """See `EventLog.source_position`."""

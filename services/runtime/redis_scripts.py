@@ -124,6 +124,21 @@ redis.call('HSET', KEYS[2], 'first', string.format('%.0f', below))
 return below - first
 """)
 
+#: KEYS stream -> how many entries were written anew, -1 when they are too many for one step. The server packs entries
+#: in nodes, and marks those that were trimmed out of the midst of a node instead of removing their bytes.
+REPACK = Script("""
+local length = redis.call('XLEN', KEYS[1])
+if length > 50000 then return -1 end
+local entries = redis.call('XRANGE', KEYS[1], '-', '+')
+if length == 0 then
+  redis.call('UNLINK', KEYS[1])
+  return 0
+end
+redis.call('DEL', KEYS[1])
+for _, entry in ipairs(entries) do redis.call('XADD', KEYS[1], entry[1], unpack(entry[2])) end
+return length
+""")
+
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

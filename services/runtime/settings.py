@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -25,11 +26,15 @@ class Settings:
     redis_url: str | None
     data_dir: Path
     fsync: str
+    log_keep_free_bytes: int
     wait_replicas: int
     addresses: Mapping[Role, str]
     internal_token: str
     tracking_key: bytes
     public_url: str
+    country_header: str
+    ingest_processes: int
+    link_token_hosts: tuple[str, ...]
     smtp_url: str
     log_format: str
     log_level: str
@@ -43,6 +48,14 @@ class Settings:
     snapshot_interval_s: float
     answer_cache_bytes: int
     question_threads: int
+    feed_hosts: str
+    feed_private_hosts: str
+    feed_maximum_bytes: int
+    file_maximum_bytes: int
+    file_retention_days: int
+    anonymous_idle_days: int
+    expire_per_minute: int
+    resolved_log_entries: int
 
     @staticmethod
     def from_environment(env: Mapping[str, str]) -> Settings:
@@ -60,6 +73,8 @@ class Settings:
             redis_url=read.optional("CDP_REDIS_URL"),
             data_dir=data_dir,
             fsync=read.choice("CDP_FSYNC", "always", ("everysec", "always")),
+            # A log server that `cdp up` starts takes no more while its disk has less left, and goes on answering.
+            log_keep_free_bytes=read.integer("CDP_LOG_KEEP_FREE_BYTES", 256 << 20, 1 << 20, 1 << 40),
             wait_replicas=read.integer("CDP_WAIT_REPLICAS", 0, 0, 16),
             addresses={
                 role: address
@@ -69,6 +84,14 @@ class Settings:
             internal_token=read.text("CDP_INTERNAL_TOKEN", "") or _kept_secret(data_dir / "internal-token"),
             tracking_key=(read.text("CDP_TRACKING_KEY", "") or _kept_secret(data_dir / "tracking-key")).encode(),
             public_url=read.url("CDP_PUBLIC_URL", "", ("http", "https")),
+            # The header in which a proxy of yours tells the visitor's country, such as cf-ipcountry. Empty: none does,
+            # and a header that a visitor sends is not believed.
+            country_header=read.text("CDP_COUNTRY_HEADER", ""),
+            # How many processes play ingest: each lets through its even share of a key's rate.
+            ingest_processes=read.integer("CDP_INGEST_PROCESSES", 1, 1, 1000),
+            # Hosts of shops' sites, parted by commas, with all hosts below them: a click in a message that leads there
+            # takes a signed token along, by which the web tracker knows the visitor. Empty: none does.
+            link_token_hosts=read.hosts("CDP_LINK_TOKEN_HOSTS"),
             smtp_url=read.url("CDP_SMTP_URL", "smtp://127.0.0.1:1025", ("smtp", "smtps")),
             log_format=read.choice("CDP_LOG_FORMAT", "console", ("console", "json")),
             log_level=read.choice("CDP_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
@@ -82,6 +105,24 @@ class Settings:
             snapshot_interval_s=read.number("CDP_SNAPSHOT_INTERVAL_S", 60.0, 0.1, 86400.0),
             answer_cache_bytes=read.integer("CDP_ANSWER_CACHE_BYTES", 1 << 30, 1 << 20, 1 << 40),
             question_threads=read.integer("CDP_QUESTION_THREADS", 1, 1, 2),
+            # Product feeds: hosts that any workspace may list ("*": every public one), by commas; those of them that
+            # may lead to private addresses; and how large a file may be, packed and unpacked.
+            feed_hosts=read.text("CDP_FEED_HOSTS", "*"),
+            feed_private_hosts=read.text("CDP_FEED_PRIVATE_HOSTS", ""),
+            feed_maximum_bytes=read.integer("CDP_FEED_MAXIMUM_BYTES", 4 << 30, 1 << 10, 1 << 40),
+            # How large a file may be that is uploaded for an import.
+            file_maximum_bytes=read.integer("CDP_FILE_MAXIMUM_BYTES", 64 << 30, 1 << 10, 1 << 42),
+            # Uploaded files, and the reports of refused rows, are deleted so many days after their import ended; 0: at
+            # once when it ended well (nothing refused), after a day otherwise.
+            file_retention_days=read.integer("CDP_FILE_RETENTION_DAYS", 7, 0, 36_500),
+            # Anonymous visitors of whom nothing was heard for so many days are forgotten; 0: never. And how many a
+            # minute at the most, in each workspace.
+            anonymous_idle_days=read.integer("CDP_ANONYMOUS_IDLE_DAYS", 90, 0, 36_500),
+            expire_per_minute=read.integer("CDP_EXPIRE_PER_MINUTE", 1_000, 1, 1_000_000),
+            # So many entries of unification's log stay in the log server although they are archived in the data folder,
+            # from which timelines are read beyond them; 0: all of them, where the data folder does not last. Then
+            # erasures leave what is in the log.
+            resolved_log_entries=read.integer("CDP_RESOLVED_LOG_ENTRIES", 20_000, 0, 1_000_000_000),
         )
         read.refuse_unknown()
         return settings
@@ -96,7 +137,7 @@ class Settings:
                 continue
             if field.name in ("internal_token", "tracking_key"):
                 value = "(secret)"
-            elif field.name == "roles":
+            elif field.name in ("roles", "link_token_hosts"):
                 value = ",".join(value)
             print(f"CDP_{field.name.upper()}={'' if value is None else value}")
 
@@ -178,6 +219,13 @@ class _Reader:
         if value and (urlsplit(value).scheme not in schemes or not urlsplit(value).hostname):
             raise _bad(key, f"{value!r} is no {' or '.join(schemes)} URL")
         return value.rstrip("/")
+
+    def hosts(self, key: str) -> tuple[str, ...]:
+        names = [name.strip().lower() for name in self.text(key, "").split(",") if name.strip()]
+        for name in names:
+            if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name):
+                raise _bad(key, f"{name!r} is no host name")
+        return tuple(names)
 
     def address(self, key: str, *, required: bool) -> str | None:
         value = self.optional(key)

@@ -49,8 +49,12 @@ class Stubs:
             self._channels[address] = channel
         return channel
 
-    def _to(self, role: Role) -> grpc.aio.Channel:
+    def channel_of(self, role: Role) -> grpc.aio.Channel:
+        """The channel to where `role` answers now."""
         return self.channel_to(self._address(role))
+
+    def _to(self, role: Role) -> grpc.aio.Channel:
+        return self.channel_of(role)
 
     def ingest(self) -> ingest_pb2_grpc.IngestServiceStub:
         """IngestService."""

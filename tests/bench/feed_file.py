@@ -37,7 +37,7 @@ def _items(items: int, seed: int, changed_share: float) -> Iterator[str]:
             cents += 1
         stock = chance.choice((0, 1, 3, 8, 40, 200))
         sale = (
-            f"<g:sale_price>{cents * 8 // 1000}.{cents * 8 // 10 % 100:02d} UAH</g:sale_price>"
+            f"<g:sale_price>{cents * 8 // 1000}.{cents * 8 // 10 % 100:02d} USD</g:sale_price>"
             if number % 10 == 0
             else ""
         )
@@ -47,7 +47,7 @@ def _items(items: int, seed: int, changed_share: float) -> Iterator[str]:
             f"<g:description>A product of the bench, number {number}, described at some length for its readers."
             f"</g:description><g:link>https://shop.example/p/{number}</g:link>"
             f"<g:image_link>https://cdn.shop.example/i/{number}.jpg</g:image_link>"
-            f"<g:price>{cents // 100}.{cents % 100:02d} UAH</g:price>{sale}"
+            f"<g:price>{cents // 100}.{cents % 100:02d} USD</g:price>{sale}"
             f"<g:availability>{'in_stock' if stock else 'out_of_stock'}</g:availability>"
             f"<g:quantity>{stock}</g:quantity>"
             f"<g:brand>{brand}</g:brand><g:product_type>{escape(category)}</g:product_type>"

@@ -125,12 +125,12 @@ async def test_a_busy_server_is_asked_again_when_it_says(chromium: str, tmp_path
         await page.until(f"{WAITING} === 0")
         ingest = stage.house.host.service(Role.INGEST)
         assert isinstance(ingest, Ingest)
-        ingest._door._max_in_flight = 0
+        ingest._door.requests.most = 0
         await page.run("window.asked = []; window.real = fetch; window.later = a => (asked.push(a.status), a); 0")
         await page.run("window.fetch = (...all) => real(...all).then(later); 0")
         await page.run("cdp('track', 'patient')")
         await page.until("asked.length > 0")
-        ingest._door._max_in_flight = 512
+        ingest._door.requests.most = 512
         patient = await stage.event("patient")
         assert patient.received_at_us - patient.occurred_at_us >= 2 * SECOND_US
         await page.until("asked.join() === '429,200'")

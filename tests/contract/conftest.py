@@ -11,6 +11,7 @@ from core.clock import SECOND_US, ManualClock
 from core.eventlog.memory import MemoryLog
 from services.runtime.redis_log import RedisLog
 from services.runtime.waiter import LoopWaiter
+from tests.contract.neighbours import two as two
 from tests.contract.subject import Subject
 from tests.servers import ValkeyCluster, ValkeyServer, start_cluster, start_valkey
 

@@ -55,6 +55,10 @@ class Processes:
         """Where the role's HTTP routes answer."""
         return f"http://127.0.0.1:{self._ports[role][1]}"
 
+    def pid(self, role: Role) -> int:
+        """Of the role's process."""
+        return self._children[role].pid
+
     def client(self, role: Role) -> Client:
         """A client of the public API at this role's address."""
         if role not in self._clients:

@@ -17,16 +17,35 @@ from core.errors import CdpError
 from core.eventlog.memory import MemoryLog
 from core.eventlog.protocol import Commit, Committed, EventLog, Fence, Partition
 from core.events.columns import Identifier
+from core.profile.merge_log import decode_outcome
+from core.profile.profile import new_key
+from services.profile_unification.marks import MARKS
 from services.profile_unification.seen_store import SEEN
-from services.profile_unification.tables import DEAD_LETTERS, IDENTIFIERS, META, ORDERS, PROFILES
+from services.profile_unification.tables import (
+    DEAD_LETTERS,
+    ERASURES,
+    IDENTIFIERS,
+    MERGES,
+    META,
+    ORDERS,
+    OUTCOMES,
+    PROFILES,
+    SUSPECTS,
+    TOMBSTONES,
+)
+from services.profile_unification.timeline_store import TimelineStore
 from services.runtime.redis_log import RedisLog
 from services.runtime.waiter import LoopWaiter
 from tests.fault.unification_child import LEASE, fold_all
-from tests.flow.unification_house import OWN, UPSTREAM, payload_of
+from tests.flow.unification_house import OWN, UPSTREAM, WORKSPACE, payload_of
 from tests.servers import start_valkey
-from tests.unit.profile.people import Item, T, event, update
+from tests.unit.profile.people import Item, T, event, separation, update
 
 ROOT = Path(__file__).parents[2]
+_TABLES = (
+    *(IDENTIFIERS, PROFILES, ORDERS, META, MERGES, SUSPECTS, OUTCOMES, DEAD_LETTERS, SEEN),
+    *(ERASURES, TOMBSTONES, MARKS),
+)
 Digest = tuple[list[bytes], dict[str, dict[bytes, bytes]]]
 
 
@@ -36,7 +55,12 @@ def _payloads(rng: Random) -> list[bytes]:
     pool += [Identifier("email", f"{n}@example.com") for n in range(20)]
     pool += [Identifier("anonymous_id", f"c{n}") for n in range(20)]
     sent: list[Item] = []
-    payloads = []
+    # Two who are merged and, later, taken apart again: an order that reads back what the log holds of them.
+    one, other = Identifier("external_id", "one"), Identifier("email", "other@example.com")
+    payloads = [payload_of([update("first", T, one, attributes={"n": 1})])]
+    payloads.append(payload_of([update("second", T, other, attributes={"n": 2})]))
+    payloads.append(payload_of([event("both", T, one, other), event("hers", T + 1, other)]))
+    keys = new_key(WORKSPACE, 1, 1), new_key(WORKSPACE, 2, 2)
     for number in range(12):
         batch: list[Item] = []
         for n in range(30):
@@ -49,6 +73,8 @@ def _payloads(rng: Random) -> list[bytes]:
                 batch.append(event(f"order:{number}.{n}:completed", T, *names, type_="order_completed"))
             else:
                 batch.append(event(f"m{number}.{n}", T + rng.randrange(99), *names))
+        if number == 6:
+            batch += [event("theirs", T + 2, one, other), separation("apart", *keys), event("late", T + 3, other)]
         sent += batch
         payloads.append(payload_of(batch))
     return payloads
@@ -56,7 +82,7 @@ def _payloads(rng: Random) -> list[bytes]:
 
 async def _digest(log: EventLog) -> Digest:
     tables = {}
-    for table in (IDENTIFIERS, PROFILES, ORDERS, META, DEAD_LETTERS, SEEN):
+    for table in _TABLES:
         tables[table] = {key: value async for key, value in log.scan(OWN, table)}
     return [entry.payload for entry in await log.read(OWN, 0, 10_000, 1 << 30)], tables
 
@@ -99,6 +125,8 @@ async def test_a_fold_that_ends_around_any_commit_goes_on_from_there(tmp_path: P
         except ConnectionResetError:
             continue
     assert await _digest(log) == expected
+    [outcome] = [decode_outcome(row) async for _, row in log.scan(OWN, OUTCOMES)]
+    assert (outcome.reason, outcome.survivor, outcome.restored) == ("", 1, 2)
 
 
 async def test_an_owner_that_was_superseded_writes_nothing(tmp_path: Path) -> None:
@@ -133,9 +161,46 @@ async def test_kill_9_before_and_after_a_commit(tmp_path: Path) -> None:
         server.stop()
 
 
+@pytest.mark.slow
+async def test_kill_9_while_timelines_move_into_their_chunks(tmp_path: Path) -> None:
+    people = [Identifier("external_id", f"x{n}") for n in range(300)]
+    payloads = [
+        payload_of([event(f"m{entry}.{n}", T + entry * 1_000 + n, people[(n * 7) % 300]) for n in range(1_000)])
+        for entry in range(60)
+    ]
+    undisturbed = MemoryLog(ManualClock(T), LoopWaiter())
+    await undisturbed.append(UPSTREAM, payloads, T)
+    await fold_all(undisturbed, str(tmp_path), 2)
+    server = start_valkey(tmp_path / "server", "everysec")
+    try:
+        log = await RedisLog.connect(server.url)
+        await log.append(UPSTREAM, payloads, T)
+        for point in ("timeline_moving:1", "timeline_moving:2", "timeline_moved:1", None):
+            assert await _child(server.url, tmp_path, point) == (0 if point is None else 137)
+        assert await _digest(log) == await _digest(undisturbed)
+        here, there = TimelineStore(log, OWN), TimelineStore(undisturbed, OWN)
+        await here.load()
+        await there.load()
+        for contact in range(1, 301):
+            assert (await here.refs((contact,))).tolist() == (await there.refs((contact,))).tolist()
+        await log.close()
+    finally:
+        server.stop()
+
+
+#: Of `_child`, as test_points.py looks for them.
+POINTS = (
+    "profile_unification.before_commit",
+    "profile_unification.after_commit",
+    "profile_unification.timeline_moving",
+    "profile_unification.timeline_moved",
+)
+
+
 async def _child(url: str, folder: Path, failpoint: str | None) -> int:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if failpoint is not None:
+        assert f"profile_unification.{failpoint}".partition(":")[0] in POINTS
         environment["CDP_FAILPOINT"] = f"profile_unification.{failpoint}"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.fault.unification_child", url, str(folder), cwd=ROOT, env=environment

@@ -36,7 +36,7 @@ async def fold_all(log: EventLog, folder: str, entries_a_commit: int) -> None:
         workspace = Workspace(WORKSPACE, WORKSPACE, "UTC", "EUR", BUCKET, T)
         rules = IdentityRules()
         shard = await UnificationShard.open(runtime, workspace, OWN, fence, rules)
-        state = await Folder.load(log, OWN, rules)
+        state = await Folder.load(log, OWN, rules, timeline=shard.timeline)
         while entries := await log.read(UPSTREAM, shard.folded, entries_a_commit, 1 << 30):
             await shard.fold(
                 state,
@@ -47,6 +47,7 @@ async def fold_all(log: EventLog, folder: str, entries_a_commit: int) -> None:
                     for entry in entries
                 ],
             )
+            await shard.timeline.flush_if_long(fence, T)
     finally:
         await leases.close()
 

@@ -6,6 +6,8 @@ no class is without one.
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,24 +18,34 @@ from typing import Any, TypeVar
 
 import grpc
 import httpx2
+from google.longrunning import operations_pb2
+from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from cdp.channel.v1 import channel_pb2
+import cdp
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2
 from cdp.profile.v1 import profile_pb2
-from cdp.scenario.v1 import scenario_pb2
-from cdp.segment.v1 import analytics_pb2, segment_pb2
-from cdp.workspace.v1 import workspace_pb2
+from cdp.segment.v1 import segment_pb2
 from core.clock import ManualClock
 from services.runtime.errors import from_rpc
-from services.runtime.roles import Role
+from services.runtime.roles import ALL_ROLES, Role
 from tests.flow.platform import Platform, eventually
 
 START_US = int(datetime(2026, 11, 2, 10, tzinfo=UTC).timestamp()) * 1_000_000
-FILES = (ingest_pb2, profile_pb2, segment_pb2, analytics_pb2, scenario_pb2, channel_pb2, workspace_pb2)
+
+
+def _files() -> tuple[FileDescriptor, ...]:
+    """The proto files whose services we answer: all that protos/gen holds, and Google's long-running operations."""
+    names = [one.name for one in pkgutil.walk_packages(cdp.__path__, "cdp.") if one.name.endswith("_pb2")]
+    found = [importlib.import_module(name).DESCRIPTOR for name in sorted(names)]
+    return tuple(file for file in (*found, operations_pb2.DESCRIPTOR) if file.services_by_name)
+
+
+#: Found, not listed, so that a new service is fired at from its first day.
+FILES = _files()
 #: What a refusal may look like: the caller is told what is wrong with the call, never that something broke.
 REFUSALS = frozenset(
     (
@@ -109,14 +121,6 @@ class Bad(Enum):
     BAD_CURSOR = ("transport", "positions, epochs and page tokens that are none of ours")
 
 
-#: Classes that nothing served here can meet.
-NOT_REACHABLE = {
-    Bad.XML_BOMB: "no endpoint reads XML: product feeds are not served",
-    Bad.EXTERNAL_ENTITY: "no endpoint reads XML: product feeds are not served",
-    Bad.BAD_FEED: "no endpoint fetches or takes files: product feeds are not served",
-}
-
-
 M = TypeVar("M", bound=Message)
 
 
@@ -150,7 +154,7 @@ class Rpc:
 def _rpcs() -> dict[str, Rpc]:
     found = {}
     for file in FILES:
-        for service in file.DESCRIPTOR.services_by_name.values():
+        for service in file.services_by_name.values():
             for method in service.methods:
                 found[f"{service.full_name}/{method.name}"] = Rpc(
                     f"/{service.full_name}/{method.name}",
@@ -236,6 +240,11 @@ class Range:
         self._good += 1
         await self.ok(ingest_pb2.TrackRequest(event=event))
 
+    @property
+    def next_good(self) -> int:
+        """The number that `took_good` will give."""
+        return self._good
+
     def took_good(self) -> int:
         """The number of the next good person, for a caller that sends its event in another way."""
         self._good += 1
@@ -268,8 +277,8 @@ class Range:
         last = await self.ok(profile_pb2.GetRequest(identifier=identifiers[-1]))
         assert [event.type for event in last.timeline] == ["good_deed"]
         health = health_pb2_grpc.HealthStub(self.channel)
-        for file in FILES:
-            for service in file.DESCRIPTOR.services_by_name.values():
+        for role in ALL_ROLES:
+            for service in self.platform.host(role).service(role).grpc_services():
                 answer = await health.Check(health_pb2.HealthCheckRequest(service=service.full_name))
                 assert answer.status == health_pb2.HealthCheckResponse.SERVING, service.full_name
         counted = await self._counted()

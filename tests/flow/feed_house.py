@@ -37,7 +37,7 @@ HEAD = '<?xml version="1.0"?><rss version="2.0" xmlns:g="http://base.google.com/
 TAIL = "</channel></rss>"
 
 
-def item(product_id: str, price: str = "10.00 UAH", stock: int | None = 10, **more: str) -> str:
+def item(product_id: str, price: str = "10.00 USD", stock: int | None = 10, **more: str) -> str:
     """One item of Google Merchant."""
     fields = {"id": product_id, "title": f"Product {product_id}", "price": price}
     if stock is not None:

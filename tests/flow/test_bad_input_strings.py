@@ -13,14 +13,18 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from cdp.catalog.v1 import catalog_pb2
 from cdp.channel.v1 import channel_pb2
+from cdp.coupon.v1 import coupon_pb2
 from cdp.facts.v1.facts_pb2 import Identifier, Value
 from cdp.ingest.v1 import ingest_pb2
+from cdp.money.v1 import money_pb2
 from cdp.profile.v1 import profile_pb2
 from cdp.scenario.v1 import scenario_pb2
 from cdp.segment.v1 import analytics_pb2, segment_pb2
 from cdp.workspace.v1 import workspace_pb2
 from tests.flow.bad_input import REFUSALS, RPCS, Range, Rpc, of, under_fire
+from tests.flow.naughty import some
 from tests.flow.platform import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -45,8 +49,10 @@ _NUMBERS: dict[int, tuple[Any, ...]] = {
     FieldDescriptor.CPPTYPE_BOOL: (True,),
 }
 #: Waiting for a position that never comes is no refusal but a deadline.
-_WAITS = ("min_position", "min_upstream_position", "wait_etag")
+WAITS = ("min_position", "min_upstream_position", "wait_etag")
 _DEEPEST = 6
+#: Of the Big List, to each field others.
+_NAUGHTY_A_FIELD = 12
 #: Below this depth (the trees of rules) a few strings stand for all.
 _ALL_STRINGS_DEPTH = 3
 
@@ -58,6 +64,14 @@ SCENARIO = {"trigger": {"event": {"type": "good_deed"}}, "blocks": [WAIT]}
 #: Requests that succeed; each hostile field is put into them. Other requests start empty.
 BASES: tuple[Message, ...] = (
     of(ingest_pb2.TrackRequest, event={"type": "note", "identifiers": ANN}),
+    of(catalog_pb2.SaveFeedRequest, feed={"name": "made"}),
+    of(catalog_pb2.UploadFeedRequest, name="made"),
+    of(catalog_pb2.ListProductsRequest, feed="made"),
+    of(catalog_pb2.ListFeedRunsRequest, feed="made"),
+    of(coupon_pb2.SavePoolRequest, pool={"name": "made", "pattern": "A-######", "limit_per_person": 1_000_000}),
+    of(coupon_pb2.AddCodesRequest, pool="listed", codes=["CODE"]),
+    of(coupon_pb2.IssueCouponRequest, pool="made", person=ANN[0]),
+    of(money_pb2.SetRatesRequest, rates=[{"currency": "EUR", "rate": "1.1"}]),
     of(ingest_pb2.IdentifyRequest, person={"identifiers": ANN}),
     of(ingest_pb2.AliasRequest, link={"first": ANN[0], "second": {"kind": "anonymous_id", "value": "cookie"}}),
     of(ingest_pb2.RecordOrderRequest, order={"order_id": "o", "status": "completed", "identifiers": ANN}),
@@ -84,7 +98,8 @@ BASES: tuple[Message, ...] = (
 
 def values_of(field: FieldDescriptor, depth: int) -> tuple[Any, ...]:
     if field.type == FieldDescriptor.TYPE_STRING:
-        return STRINGS if depth < _ALL_STRINGS_DEPTH else STRINGS[:40:5]
+        naughty = some(field.full_name, _NAUGHTY_A_FIELD)
+        return (*STRINGS, *naughty) if depth < _ALL_STRINGS_DEPTH else (*STRINGS[:40:5], *naughty[:4])
     if field.type == FieldDescriptor.TYPE_BYTES:
         return (b"\xff" * 9,)
     return _NUMBERS[field.cpp_type]
@@ -96,9 +111,13 @@ def variants(descriptor: Any, depth: int = 0) -> Iterator[tuple[str, Message]]:
     make = GetMessageClass(descriptor)
     for field in descriptor.fields:
         inner = field.message_type
-        if field.name in _WAITS:
+        if field.name in WAITS:
             continue
-        if inner is not None and inner.GetOptions().map_entry:
+        if inner is not None and inner.GetOptions().map_entry and inner.fields_by_name["value"].message_type is None:
+            for text in STRINGS:
+                yield f"{field.name}[key]", make(**{field.name: {text: "x"}})
+                yield f"{field.name}[value]", make(**{field.name: {"x": text}})
+        elif inner is not None and inner.GetOptions().map_entry:
             for text in STRINGS:
                 message = make()
                 getattr(message, field.name)[text].SetInParent()

@@ -98,6 +98,23 @@ async def test_senders_that_trickle_are_let_go(fire: Range) -> None:
     assert asyncio.get_running_loop().time() - started_s < 5 * PATIENCE_S
 
 
+async def test_a_large_file_has_the_time_that_it_needs(fire: Range) -> None:
+    """Bad.SLOW_SENDER: an upload that goes on is longer under way than a request may be; one that stops is let go."""
+    usual, PatientProtocol.least_bytes = PatientProtocol.least_bytes, 1_000
+    parts = [b"id,price\n"] + [b"x" * 999 + b"\n"] * 60
+    who = f"Host: shop\r\nAuthorization: Bearer {fire.platform.key}\r\nConnection: close\r\n"
+    try:
+        for path, status in (("/v1/files/slow.csv", "200"), ("/v1/feeds/nobodys", "404")):
+            length = sum(len(part) for part in parts)
+            begin = f"PUT {path} HTTP/1.1\r\n{who}Content-Length: {length}\r\n\r\n".encode()
+            answer = await exchange(fire, [begin, *parts], 0.05)
+            assert answer.split(b" ")[1:2] == [status.encode()], answer[:300]
+        stopped = f"PUT /v1/files/stopped.csv HTTP/1.1\r\n{who}Content-Length: 99999\r\n\r\n".encode()
+        assert await exchange(fire, [stopped, *parts[:20]]) == b""
+    finally:
+        PatientProtocol.least_bytes = usual
+
+
 async def test_requests_that_lie(fire: Range) -> None:
     for bad, what, header, body, status in WIRE:
         parts = [head(fire, "Connection: close", header) + body]

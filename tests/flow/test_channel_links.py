@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from core.clock import SECOND_US
 from core.delivery.links import OPEN_INDEX, UNSUBSCRIBE_INDEX, sign
+from core.delivery.visits import visitor_of
 from core.errors import unavailable
 from services.channel.http import LinkPages
 from services.channel.shard import ChannelShard
@@ -90,6 +91,24 @@ async def test_click_redirects_identifies_and_reports(world: World, browser: htt
     assert again.cookies["cdp_aid"] == anonymous_id
     other = await browser.get(links["c"], headers={"Cookie": "cdp_aid=x;"})
     assert len(other.cookies["cdp_aid"]) >= 20
+
+
+async def test_a_click_to_the_shops_own_site_takes_a_token_along(world: World) -> None:
+    tracking = Tracking(KEY, PUBLIC, ("shop.example",))
+    app = Starlette(routes=LinkPages(lambda _: world.shard, tracking, world.clock).routes())
+    await world.save_template(body_html=f'<a href="{SHOP}#top">tea</a><a href="https://shop.example.evil.test/">no</a>')
+    await world.send(outgoing("m1"))
+    await world.until("m1", "accepted")
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC, headers={"User-Agent": CHROME}) as client:
+        own, other = [f"/c/{sign(KEY, 'w1', 'm1', 1, index)}" for index in (0, 1)]
+        led_to = (await client.get(own)).headers["location"]
+        found = re.fullmatch(re.escape(SHOP) + r"&cdp_lt=([\w-]+)#top", led_to)
+        assert found is not None
+        assert visitor_of(KEY, "w1", found[1], world.clock.now_us()) == "key-1"
+        assert (await client.get(other)).headers["location"] == "https://shop.example.evil.test/"
+        scanned = await client.get(own, headers={"User-Agent": "Barracuda Link Scanner"})
+        assert scanned.headers["location"] == f"{SHOP}#top"
 
 
 async def test_machines_are_marked_and_identify_nobody(world: World, browser: httpx2.AsyncClient) -> None:

@@ -15,6 +15,7 @@ from cdp.catalog.v1 import catalog_pb2 as pb
 from cdp.catalog.v1 import catalog_pb2_grpc
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from cdp.money.v1 import money_pb2, money_pb2_grpc
 from cdp.profile.v1 import profile_pb2, profile_pb2_grpc
 from cdp.segment.v1 import segment_pb2, segment_pb2_grpc
 from services.__main__ import BUILDS
@@ -37,15 +38,15 @@ def _kinds(product: facts_pb2.Product) -> list[str]:
 async def test_an_upload_becomes_facts_and_only_differences_are_told_again(tmp_path: Path) -> None:
     async with feed_house(tmp_path) as house:
         await house.save()
-        first = await house.imported(feed_of([item("a", stock=10), item("b", stock=0), item("c", "100.00 UAH")]))
+        first = await house.imported(feed_of([item("a", stock=10), item("b", stock=0), item("c", "100.00 USD")]))
         assert (first.state, first.items_read, first.items_new, first.items_applied) == (DONE, 3, 3, 3)
         assert [_kinds(one) for one in await house.facts()] == [["new"]] * 3
 
-        again = await house.imported(feed_of([item("a", stock=10), item("b", stock=0), item("c", "100.00 UAH")]))
+        again = await house.imported(feed_of([item("a", stock=10), item("b", stock=0), item("c", "100.00 USD")]))
         assert (again.state, again.items_changed, again.items_removed) == (DONE, 0, 0)
         assert len(await house.facts()) == 3
 
-        third = await house.imported(feed_of([item("a", stock=1), item("b", stock=4), item("c", "87.50 UAH")]))
+        third = await house.imported(feed_of([item("a", stock=1), item("b", stock=4), item("c", "87.50 USD")]))
         assert (third.items_changed, third.items_new) == (3, 0)
         a, b, c = (await house.facts())[3:]
         assert _kinds(a) == ["running_low", "last_item"]
@@ -54,10 +55,71 @@ async def test_an_upload_becomes_facts_and_only_differences_are_told_again(tmp_p
         drop = c.changes[0]
         assert (drop.from_units, drop.to_units, drop.percent_units) == (1_000_000, 875_000, 125_000)
         assert c.fields["price"].decimal_units == 875_000
-        assert c.fields["currency"].text == "UAH"
+        assert c.fields["currency"].text == "USD"
 
         found = await house.catalog.GetProduct(pb.GetProductRequest(product_id="c"), metadata=house.platform.metadata)
         assert (found.feed, found.product.fields["name"].text) == ("shop", "Product c")
+
+
+async def _rate(house: FeedHouse, rate: str, from_us: int = 0) -> None:
+    async with house.platform.channel(Role.INGEST) as channel:
+        one = money_pb2.Rate(currency="EUR", from_us=from_us, rate=rate)
+        request = money_pb2.SetRatesRequest(rates=[one])
+        await money_pb2_grpc.MoneyServiceStub(channel).SetRates(request, metadata=house.platform.metadata)
+
+
+async def test_prices_in_another_currency_are_compared_in_the_workspaces_own(tmp_path: Path) -> None:
+    async with feed_house(tmp_path) as house:
+        await house.save()
+        bare = await house.imported(feed_of([item("a", "10 EUR"), item("b", "10 USD"), item("c", "10 UAH")]))
+        assert (bare.state, bare.items_accepted, bare.items_rejected) == (DONE, 1, 2)
+        refused = [(one.product_id, one.reason, one.description) for one in await house.rejected()]
+        assert [(product_id, reason) for product_id, reason, _ in refused] == [("a", "NO_RATE"), ("c", "NO_RATE")]
+        assert "EUR" in refused[0][2] and "USD" in refused[0][2]
+
+        await _rate(house, "1.10555")
+        await house.imported(feed_of([item("a", "10.001 EUR", sale_price="9 EUR"), item("b", "10 USD")]))
+        a = (await house.facts())[1]
+        assert (a.product_id, _kinds(a)) == ("a", ["new"])
+        money = {name: a.fields[name].decimal_units for name in a.fields if a.fields[name].HasField("decimal_units")}
+        assert money == {
+            "price": 110_566,  # 11.05660555
+            "price_original": 100_010,
+            "sale_price": 99_500,  # 9.94995 lies in the middle, and the even one is above
+            "sale_price_original": 90_000,
+        }
+        assert a.fields["currency"].text == "EUR"
+
+        # What is told in dollars from now on is compared with the dollars of before.
+        await house.imported(feed_of([item("a", "9.95 USD"), item("b", "9.50 EUR")]))
+        a, b = (await house.facts())[2:]
+        assert _kinds(a) == ["promotion_ended"] and "price_original" not in a.fields
+        assert (_kinds(b), b.changes[0].from_units, b.changes[0].to_units) == (["price_raised"], 100_000, 105_027)
+
+        # A rate that comes into force changes the price at the next import, whose instant is after it.
+        later_us = house.platform.clock.now_us() + 60_000_000
+        await _rate(house, "1", later_us)
+        again = feed_of([item("a", "9.95 USD"), item("b", "9.50 EUR")])
+        assert (await house.imported(again)).items_changed == 0
+        house.platform.clock.advance(60_000_000)
+        assert (await house.imported(again)).items_changed == 1
+        dropped = (await house.facts())[4]
+        assert (dropped.product_id, _kinds(dropped)) == ("b", ["price_dropped"])
+
+
+async def test_a_foreign_file_that_the_server_calls_unchanged_is_read_again(tmp_path: Path) -> None:
+    async with feed_server() as shop, feed_house(tmp_path, CDP_FEED_PRIVATE_HOSTS="127.0.0.1") as house:
+        save = pb.SaveCatalogSettingsRequest(settings=pb.CatalogSettings(feed_hosts=["127.0.0.1"]))
+        await house.catalog.SaveCatalogSettings(save, metadata=house.platform.metadata)
+        await house.save(url=shop.url)
+        shop.content, shop.etag = feed_of([item("a", "10 EUR")]), '"one"'
+        await house.begin()
+        assert (await house.ended(1)).items_rejected == 1
+        await _rate(house, "2")
+        await house.begin()
+        run = await house.ended(2)
+        assert (run.state, run.items_new) == (DONE, 1)
+        assert (await house.facts())[0].fields["price"].decimal_units == 200_000
 
 
 async def test_a_feed_that_shrinks_is_held_until_a_person_decides(tmp_path: Path) -> None:
@@ -102,11 +164,11 @@ async def test_wrong_items_are_reported_and_the_rest_goes_on(tmp_path: Path) -> 
             feed_of(
                 [
                     item("keeps", "twelve"),
-                    item("", "1 UAH"),
-                    item("four", "1.00001 UAH"),
-                    item("below", "-5 UAH"),
-                    item("ok", "5 UAH"),
-                    item("ok", "6 UAH"),
+                    item("", "1 USD"),
+                    item("four", "1.00001 USD"),
+                    item("below", "-5 USD"),
+                    item("ok", "5 USD"),
+                    item("ok", "6 USD"),
                     item("long", title2="x", brand="B" * 5_000),
                     item("words", stock=None, availability="perhaps"),
                 ]
@@ -143,7 +205,7 @@ async def test_wrong_items_are_reported_and_the_rest_goes_on(tmp_path: Path) -> 
         (b"<html><body>not found</body></html>", "UNKNOWN_FEED_FORMAT"),
         (b"name;price\nx;1\n", "UNKNOWN_FEED_FORMAT"),
         (gzip.compress(feed_of([item("a")]))[:-9], "BAD_FEED_FILE"),
-        (b'id,price\na,"1 UAH\n' + b"x" * (17 << 20), "BAD_ROW"),
+        (b'id,price\na,"1 USD\n' + b"x" * (17 << 20), "BAD_ROW"),
         (feed_of([item("a", title=f"{'x' * (11 << 20)}")]), "BAD_XML"),
     ],
     ids=["cut", "bytes", "entity", "html", "no id", "cut gzip", "open quote", "huge field"],
@@ -212,7 +274,7 @@ async def test_a_schedule_imports_again_and_a_sale_begins_by_itself(tmp_path: Pa
         save = pb.SaveCatalogSettingsRequest(settings=pb.CatalogSettings(feed_hosts=["127.0.0.1"]))
         await house.catalog.SaveCatalogSettings(save, metadata=house.platform.metadata)
         dates = "2026-09-21T17:00Z/2026-09-22T17:00Z"  # the clock stands at 2026-09-21 14:13:20 UTC
-        sale = item("a", "100 UAH", sale_price="80 UAH", sale_price_effective_date=dates)
+        sale = item("a", "100 USD", sale_price="80 USD", sale_price_effective_date=dates)
         shop.content, shop.etag = feed_of([sale]), '"one"'
         await house.save(url=shop.url, interval_s=86_400)
         await eventually(lambda: _ended(house, 1), "the first import comes by itself")

@@ -199,6 +199,7 @@ async def test_coupons_are_issued_exactly_once(client: Client) -> None:
     assert sum(not one.repeated for one in answers) == 20
     await issue("p0", "other", "r")
     assert (await issue("p0", "again", "r")).repeated
+    assert (await error_of(issue("p1", "again", "r"))).reason == "REQUEST_ID_TAKEN"
     assert (await error_of(issue("p0", "third"))).reason == "COUPON_LIMIT"
     await client.soon('did coupon_issued (pool = "spring" and value = 10 and unit = "percent")', 20)
 
@@ -218,6 +219,22 @@ async def test_coupons_are_issued_exactly_once(client: Client) -> None:
     assert (figures.issued, figures.redeemed, figures.expired, figures.left) == (21, 2, 19, 39)
     late = coupon_pb2.RedeemCouponRequest(code=answers[2].coupon.code)
     assert (await error_of(stub.RedeemCoupon(late, metadata=metadata))).reason == "COUPON_EXPIRED"
+
+
+async def test_a_person_is_one_however_the_address_is_written(client: Client) -> None:
+    stub, metadata = client.coupons, client.metadata
+    pool = coupon_pb2.Pool(name="letters", pattern="ONE-######")
+    await stub.SavePool(coupon_pb2.SavePoolRequest(pool=pool), metadata=metadata)
+    codes = set()
+    for address in ("Ann@Shop.example", "ann@shop.example", " ANN@SHOP.EXAMPLE "):
+        person = facts_pb2.Identifier(kind="email", value=address)
+        request = coupon_pb2.IssueCouponRequest(pool="letters", person=person)
+        codes.add((await stub.IssueCoupon(request, metadata=metadata)).coupon.code)
+    [code] = codes
+    request_ = coupon_pb2.RedeemCouponRequest(
+        code=code, person=facts_pb2.Identifier(kind="email", value="ANN@shop.example")
+    )
+    assert not (await stub.RedeemCoupon(request_, metadata=metadata)).other_person
 
 
 async def test_codes_are_made_by_a_pattern(client: Client) -> None:

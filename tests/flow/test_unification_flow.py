@@ -15,7 +15,7 @@ from core.schema import DecimalUnits
 from services.profile_unification.tables import DEAD_LETTERS, read_dead_letter
 from services.profile_unification.timeline_store import TIMELINE
 from services.runtime.errors import from_rpc
-from tests.flow.unification_house import OWN, TRACKING_KEY, UPSTREAM, WORKSPACE, facts_of, open_house
+from tests.flow.unification_house import OWN, TRACKING_KEY, UPSTREAM, WORKSPACE, facts_of, open_house, payload_of
 from tests.unit.profile.people import C, D, E, T, X, event, product, update
 
 
@@ -134,7 +134,7 @@ async def test_a_poison_entry_is_set_aside_and_its_neighbours_are_applied(tmp_pa
         assert [one.id for one in (await house.profile(X, timeline_size=9)).timeline] == ["a"]
         letters = [read_dead_letter(row) async for _, row in house.log.scan(OWN, DEAD_LETTERS)]
         told = sorted((header["position"], header["reason"], header["tries"], body) for header, body in letters)
-        assert told == [(2, "BAD_COLUMNS", 3, poison), (3, "NO_IDENTIFIER", 1, b"")]
+        assert told == [(2, "BAD_COLUMNS", 3, poison), (3, "NO_IDENTIFIER", 1, payload_of([event("n", T, nobody)]))]
         assert [batch.upstream_position for _, batch in await facts_of(house.log)] == [1, 2, 3]
 
 

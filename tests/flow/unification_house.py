@@ -19,7 +19,7 @@ from core.clock import ManualClock
 from core.eventlog.memory import MemoryLog
 from core.eventlog.protocol import Entry, EventLog, Partition
 from core.events.columns import Identifier
-from core.profile.accepted import AcceptedFact, ProductUpdate, ProfileUpdate
+from core.profile.accepted import AcceptedFact, ProductUpdate, ProfileUpdate, RulesOrder, Separation
 from services.profile_unification.app import build
 from services.runtime.caller import Scope
 from services.runtime.context import Runtime
@@ -193,6 +193,11 @@ def _fact_to_proto(fact: AcceptedFact) -> facts_pb2.AcceptedFact:
                 for one in update.consents
             )
             message.profile.lists.extend(facts_pb2.ListMove(list=name, member=member) for name, member in update.lists)
+        case Separation() as order:
+            message.separation.survivor, message.separation.merged = order.survivor, order.merged
+            message.separation.asked_by, message.separation.reason = order.asked_by, order.reason
+        case RulesOrder():
+            raise NotImplementedError("this house writes no orders to change rules")
         case ProductUpdate(product_id=product_id, fields=fields):
             product = facts_pb2.Product(
                 product_id=product_id, fields=object_to_proto(fields).fields, deleted=not fields

@@ -47,6 +47,10 @@
 - name: CDP_SMTP_URL
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ $keys.smtpUrlKey }}, optional: true}}
 {{- end }}
+{{- if and (eq .role "profile_unification") (not (has "profile_unification" .root.Values.archive.roles)) }}
+- name: CDP_RESOLVED_LOG_ENTRIES
+  value: "0"
+{{- end }}
 {{- with (index .root.Values.roles .role).extraEnv }}
 {{ toYaml . }}
 {{- end }}

@@ -45,6 +45,10 @@ class ImportBooks:
             raise not_found("NO_SUCH_IMPORT", f"there is no import {number}")
         return found
 
+    def all(self) -> list[ImportRun]:
+        """Every import that is remembered, oldest first."""
+        return list(self._runs.values())
+
     def under_way(self) -> list[ImportRun]:
         """Those that have not ended, oldest first."""
         return [run for run in self._runs.values() if run.state in UNDER_WAY]

@@ -109,14 +109,6 @@ class Builder:
             self._schema = schema
             self._cells.clear()
 
-    def items(self, rows: Iterator[Row]) -> Iterator[Built]:
-        """The items of the rows, in their order; a row that could not be taken apart is one of its own."""
-        if self._spec.kind == pb.IMPORT_KIND_ORDERS:
-            yield from self._orders(rows)
-            return
-        for row in rows:
-            yield self.single(row)
-
     def column_of(self, path: str) -> str:
         """The column that the door speaks of, as far as its path names one; else the path."""
         name = path.rpartition(".")[2]
@@ -143,25 +135,28 @@ class Builder:
                 wrong.append((cell.column, piece))
         return Built(None if wrong else self._message.FromString(b"".join(pieces)), wrong, [row], row.after)
 
-    def _orders(self, rows: Iterator[Row]) -> Iterator[Built]:
+    def groups(self, rows: Iterator[Row]) -> Iterator[list[Row]]:
+        """The rows of each order, in their order; a row that could not be taken apart is a group of its own."""
         group: list[Row] = []
         place = self._order_place
         for row in rows:
             if row.wrong is not None:
                 if group:
-                    yield self._order(group)
+                    yield group
                     group = []
-                yield Built(None, [("", row.wrong)], [row], row.after)
+                yield [row]
                 continue
             if group and place is not None and (row.cells[place] != group[0].cells[place] or not row.cells[place]):
-                yield self._order(group)
+                yield group
                 group = []
             group.append(row)
         if group:
-            yield self._order(group)
+            yield group
 
-    def _order(self, group: list[Row]) -> Built:
-        """What the rows tell of the order itself is the first one's word."""
+    def order(self, group: list[Row]) -> Built:
+        """The order of a group. What the rows tell of the order itself is the first one's word."""
+        if group[0].wrong is not None:
+            return Built(None, [("", group[0].wrong)], group, group[-1].after)
         pieces: list[bytes] = [self._always]
         wrong: list[tuple[str, Bad]] = []
         cells = self._cells_of(group[0])

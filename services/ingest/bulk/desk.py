@@ -14,6 +14,7 @@ from core.eventlog.protocol import Fence, Partition
 from services.ingest.bulk.books import ImportBooks
 from services.ingest.bulk.files import BulkFiles
 from services.ingest.bulk.importer import MOST_BEHIND, Importer
+from services.ingest.bulk.retention import Retention
 from services.ingest.bulk.worker import BulkShard
 from services.ingest.ways import Ways
 from services.runtime.caller import Workspace
@@ -65,7 +66,8 @@ class BulkDesk:
             self._most_behind,
             cancelled=lambda _: False,
         )
-        return BulkShard(runtime.clock, books, files, importer, workspace.zone)
+        retention = Retention(runtime.settings.file_retention_days)
+        return BulkShard(runtime.clock, books, files, importer, workspace.zone, retention)
 
     async def upload(
         self, workspace: Workspace, start: pb.FileStart, parts: AsyncIterator[bytes], *, passed_on: bool
@@ -80,6 +82,8 @@ class BulkDesk:
                 raise
             return await self._pass_on(address, workspace, start, parts)
         state = await shard.files.receive(start.name, start.offset, start.size_bytes, parts)
+        if state.complete:
+            shard.files.stamp(state.name, self.clock.now_us())
         return pb.File(name=state.name, size_bytes=state.size_bytes, complete=state.complete)
 
     async def state(self, workspace: Workspace, name: str) -> pb.File:

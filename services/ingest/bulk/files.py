@@ -7,6 +7,7 @@ the folder may put files there as well. A new upload of a name replaces the file
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -29,11 +30,12 @@ _PART = ".part"
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """How much of a file is there."""
+    """How much of a file is there, and when it changed last."""
 
     name: str
     size_bytes: int
     complete: bool
+    changed_at_us: int = 0
 
 
 def is_file_name(name: str) -> bool:
@@ -65,13 +67,17 @@ class BulkFiles:
         _checked(name)
         part = self._folder / (name + _PART)
         if part.is_file():
-            return FileState(name, part.stat().st_size, complete=False)
-        return FileState(name, self.path(name).stat().st_size, complete=True)
+            return _state(name, part, complete=False)
+        return _state(name, self.path(name), complete=True)
 
     def all(self) -> list[FileState]:
         """Every file, by name."""
         found = {path.name.removesuffix(_PART) for path in self._folder.glob("*") if path.is_file()}
         return [self.state(name) for name in sorted(found) if is_file_name(name)]
+
+    def is_arriving(self, name: str) -> bool:
+        """Whether an upload of it is under way."""
+        return name in self._arriving
 
     def delete(self, name: str) -> None:
         """Remove a file and what arrived of its next upload. Raises NOT_FOUND, CONFLICT / UPLOAD_UNDER_WAY."""
@@ -80,6 +86,10 @@ class BulkFiles:
             raise conflict(UPLOAD_UNDER_WAY, f"file {name!r} is arriving")
         (self._folder / (name + _PART)).unlink(missing_ok=True)
         (self._folder / name).unlink(missing_ok=True)
+
+    def stamp(self, name: str, now_us: int) -> None:
+        """A complete file arrived at this instant."""
+        os.utime(self.path(name), ns=(now_us * 1_000, now_us * 1_000))
 
     async def receive(self, name: str, offset: int, size_bytes: int, parts: AsyncIterator[bytes]) -> FileState:
         """Take `parts` from `offset` on. `size_bytes` is that of the whole file (0: it ends with the parts). What
@@ -128,6 +138,11 @@ class BulkFiles:
 
     def _too_large(self) -> Exception:
         return invalid(FILE_TOO_LARGE, f"a file has at most {self._limit_bytes} bytes")
+
+
+def _state(name: str, path: Path, *, complete: bool) -> FileState:
+    found = path.stat()
+    return FileState(name, found.st_size, complete, found.st_mtime_ns // 1_000)
 
 
 def _checked(name: str) -> None:

@@ -16,19 +16,20 @@ from cdp.bulk.v1 import bulk_pb2 as pb
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2
 from core.errors import Violation
+from core.events.checks import Bad
 from core.events.schema import Family, Schema
 from core.events.schema_changes import Want, learned
 from services.ingest.accept import Outcome, take_event, take_order, take_person
 from services.ingest.batcher import MAX_ENTRY_BYTES, MAX_ENTRY_ITEMS
 from services.ingest.bulk.build import Builder, Built, Item
 from services.ingest.bulk.door_rules import DoorRules, Usable, put_up
+from services.ingest.bulk.entry_writer import EntryWriter
 from services.ingest.bulk.frames import EntryFrame, ReadJob, Tally
 from services.ingest.bulk.mapping import unknown_columns
 from services.ingest.bulk.quick_contacts import QuickContacts
+from services.ingest.bulk.quick_events import QuickEvents
 from services.ingest.bulk.read import open_rows
 from services.ingest.bulk.rows import Mark, Row
-from services.ingest.writer import BatchWriter
-from services.runtime.facts import columns_to_proto
 
 _PREVIEW_ITEMS = 20
 _MOST_NEW_NAMES = 1_000
@@ -41,36 +42,6 @@ _CLOCK_ROWS = 16
 _SHOWN_CHARACTERS = 1_000
 _ROUNDS = 10
 REPORT_COLUMNS = ("row", "reason", "path", "description")
-
-
-class EntryWriter(BatchWriter):
-    """One entry in the making, whose parts the owner puts together with the instant of its reception."""
-
-    def __init__(self, schema: Schema) -> None:
-        super().__init__(schema)
-        self._encoded: list[bytes] = []
-
-    def __len__(self) -> int:
-        return len(self._ids) + len(self._encoded)
-
-    def events(self) -> bytes:
-        """The events as a serialised AcceptedBatch; empty without any."""
-        if not self._ids:
-            return b""
-        return facts_pb2.AcceptedBatch(events=columns_to_proto(self.columns())).SerializeToString()
-
-    def facts(self) -> tuple[bytes, ...]:
-        """The other facts, each serialised without `received_at_us`."""
-        return tuple(self._encoded)
-
-    def add_fact(self, fact: facts_pb2.AcceptedFact) -> None:
-        """See BatchWriter. An import has events or other facts, never both."""
-        fact.ClearField("received_at_us")
-        self.add_encoded(fact.SerializeToString())
-
-    def add_encoded(self, fact: bytes) -> None:
-        """Take a checked fact that is serialised already."""
-        self._encoded.append(fact)
 
 
 class FileReader:
@@ -101,6 +72,8 @@ class FileReader:
         self._builder = Builder(spec, rules.schema, job.told_at_us, job.id_prefix)
         self._quick = QuickContacts(spec, job.told_at_us, job.id_prefix)
         self._quick.use(rules.schema, self._usable)
+        self._quick_events = QuickEvents(spec, job.told_at_us, job.id_prefix)
+        self._quick_events.use(rules, self._usable)
         self._writer = self._new_writer()
         self._tally = Tally()
         self._report = io.StringIO()
@@ -116,12 +89,10 @@ class FileReader:
         try:
             if self._spec.kind == pb.IMPORT_KIND_CONTACTS:
                 self._read_contacts()
+            elif self._spec.kind == pb.IMPORT_KIND_ORDERS:
+                self._read_orders()
             else:
-                for built in self._builder.items(self._source.rows()):
-                    self._take(built)
-                    self._after = built.after
-                    if self._is_full():
-                        self._flush()
+                self._read_events()
             self._flush()
         finally:
             self._source.close()
@@ -140,12 +111,39 @@ class FileReader:
             else:
                 self._writer.add_encoded(fact)
                 self._writer.size_bytes += len(fact)
-                self._tally.read += 1
-                self._tally.accepted += 1
-                self._tally.facts += 1
-            self._after = row.after
-            if self._is_full():
-                self._flush()
+                self._accepted(1)
+            self._reached(row.after)
+
+    def _read_events(self) -> None:
+        quick = self._quick_events
+        for row in self._source.rows():
+            shown = len(self._preview.first) >= _PREVIEW_ITEMS
+            if shown and self._quickly and quick.event(row):
+                self._accepted(1)
+            else:
+                self._take(self._builder.single(row))
+            self._reached(row.after)
+
+    def _read_orders(self) -> None:
+        quick = self._quick_events
+        for rows in self._builder.groups(self._source.rows()):
+            shown = len(self._preview.first) >= _PREVIEW_ITEMS
+            if shown and self._quickly and quick.order(rows):
+                self._accepted(len(rows))
+            else:
+                self._take(self._builder.order(rows))
+            self._reached(rows[-1].after)
+
+    def _accepted(self, rows: int) -> None:
+        """One item more, of so many rows."""
+        self._tally.read += rows
+        self._tally.accepted += rows
+        self._tally.facts += 1
+
+    def _reached(self, after: Mark) -> None:
+        self._after = after
+        if self._is_full():
+            self._flush()
 
     def use(self, rules: DoorRules) -> None:
         """Check what follows by these rules."""
@@ -153,12 +151,14 @@ class FileReader:
             self._usable = Usable(rules.identity)
         self.rules = rules
         self._quick.use(rules.schema, self._usable)
+        self._quick_events.use(rules, self._usable)
         self._builder.use(rules.schema)
         put_up(self._writer, rules, self._usable)
 
     def _new_writer(self) -> EntryWriter:
         writer = EntryWriter(self.rules.schema)
         put_up(writer, self.rules, self._usable)
+        self._quick_events.begin(writer)
         return writer
 
     def _take(self, built: Built) -> None:
@@ -263,5 +263,7 @@ def learned_here(schema: Schema, wants: Sequence[Want], now_us: int) -> Schema:
 
 
 def _shown(cell: object) -> str:
+    if isinstance(cell, Bad):
+        return ""  # what stood there is no value; the description says so
     text = cell if isinstance(cell, str) else str(cell)
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"

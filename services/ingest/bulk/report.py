@@ -53,6 +53,10 @@ class Report:
             while part := file.read(_PART_BYTES):
                 yield part
 
+    def exists(self) -> bool:
+        """Whether it was begun, and is still there."""
+        return self._path.exists()
+
     def forget(self) -> None:
         """Remove it."""
         with suppress(FileNotFoundError):

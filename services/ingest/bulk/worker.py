@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 from cdp.bulk.v1 import bulk_pb2 as pb
-from core.clock import Clock
-from core.errors import CdpError, Code, conflict
+from core.clock import MINUTE_US, Clock
+from core.errors import CdpError, Code, conflict, not_found
 from core.events.schema import Schema
 from services.ingest.bulk.books import ImportBooks
 from services.ingest.bulk.files import BulkFiles
@@ -16,7 +16,8 @@ from services.ingest.bulk.importer import Importer
 from services.ingest.bulk.mapping import unknown_columns, with_columns
 from services.ingest.bulk.read import open_rows
 from services.ingest.bulk.read_csv import CsvRows
-from services.ingest.bulk.run import ImportRun, ImportState
+from services.ingest.bulk.retention import Retention
+from services.ingest.bulk.run import UNDER_WAY, ImportRun, ImportState
 from services.ingest.bulk.spec import checked_spec, spec_bytes
 from services.runtime.telemetry import get_logger
 
@@ -25,6 +26,9 @@ _LOG = get_logger(__name__)
 FILE_IN_USE = "FILE_IN_USE"
 TOO_MANY_IMPORTS = "TOO_MANY_IMPORTS"
 IMPORT_ENDED = "IMPORT_ENDED"
+REPORT_DELETED = "REPORT_DELETED"
+#: How often the worker looks whether something is to be deleted.
+_LOOK_S = 1.0
 _MOST_UNDER_WAY = 20
 _FIRST_ROWS = 1_000
 
@@ -32,19 +36,34 @@ _FIRST_ROWS = 1_000
 class BulkShard:
     """See `services.runtime.ownership.Shard`. Imports of a workspace run one after another."""
 
-    def __init__(self, clock: Clock, books: ImportBooks, files: BulkFiles, importer: Importer, zone: str) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        books: ImportBooks,
+        files: BulkFiles,
+        importer: Importer,
+        zone: str,
+        retention: Retention,
+    ) -> None:
         self.clock = clock
         self.books = books
         self.files = files
         self._importer = importer
         self._zone = zone
+        self._retention = retention
         self._cancelled: set[int] = set()
         importer.cancelled = self._cancelled.__contains__
         self._begun = asyncio.Event()
         self._changing = asyncio.Lock()
 
     async def run(self) -> None:
-        """Go on with what was under way, then with what is asked for, until cancelled or an import cannot go on."""
+        """Go on with what was under way, then with what is asked for, until cancelled or an import cannot go on; delete
+        what was kept long enough meanwhile."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._import())
+            tasks.create_task(self._forget())
+
+    async def _import(self) -> None:
         while True:
             self._begun.clear()
             for run in self.books.under_way():
@@ -53,6 +72,36 @@ class BulkShard:
                 await self._importer.run(run.number)
                 self._cancelled.discard(run.number)
             await self._begun.wait()
+
+    async def _forget(self) -> None:
+        looked_us, ended = -MINUTE_US, -1
+        while True:
+            now_us, now_ended = self.clock.now_us(), len(self.books.all()) - len(self.books.under_way())
+            if now_us - looked_us >= MINUTE_US or now_ended != ended:
+                looked_us, ended = now_us, now_ended
+                await self.forget_old(now_us)
+            await asyncio.sleep(_LOOK_S)
+
+    async def forget_old(self, now_us: int) -> None:
+        """Delete uploads and reports that were kept long enough."""
+        async with self._changing:
+            runs = self.books.all()
+            try:
+                for number in self._retention.reports_over(runs, now_us):
+                    report = self._importer.report(number)
+                    if report.exists():
+                        await asyncio.to_thread(report.forget)
+                files = await asyncio.to_thread(self.files.all)
+                over = [
+                    one for one in self._retention.uploads_over(files, runs, now_us) if not self.files.is_arriving(one)
+                ]
+                for name in over:
+                    self.files.delete(name)
+                if over:
+                    _LOG.info("files deleted after their time", files=len(over))
+            except OSError as error:
+                # Tried again at the next look; imports go on meanwhile.
+                _LOG.warning("files that are over cannot be deleted", error=error.strerror)
 
     async def close(self) -> None:
         """Nothing to let go of: the next owner goes on with the imports."""
@@ -119,8 +168,14 @@ class BulkShard:
         self.files.delete(name)
 
     def rejected(self, number: int) -> tuple[ImportRun, Path]:
-        """An import and the folder of its report. Raises NOT_FOUND."""
-        return self.books.run(number), self._importer.folder / f"{number:010d}"
+        """An import and the folder of its report. Raises NOT_FOUND: NO_SUCH_IMPORT, REPORT_DELETED."""
+        run = self.books.run(number)
+        ended = run.state not in UNDER_WAY
+        over = ended and self._retention.report_until_us(run) <= self.clock.now_us()
+        if over or (ended and run.rejected and not self._importer.report(number).exists()):
+            why = "after its time, because it holds what people told"
+            raise not_found(REPORT_DELETED, f"the report of import {number} was deleted {why}: import the file again")
+        return run, self._importer.folder / f"{number:010d}"
 
 
 def with_file_columns(path: Path, spec: pb.ImportSpec, schema: Schema) -> pb.ImportSpec:

@@ -25,7 +25,7 @@ from core.coupons.coupon import (
     redeemed_event,
 )
 from core.coupons.pool import MOST_POOLS, Pool, checked_code, made_code, require_issuable, saved_pool
-from core.errors import CdpError, Code, not_found
+from core.errors import CdpError, Code, conflict, not_found
 from core.eventlog.protocol import Commit, EventLog, Fence, Partition, TableWrite
 from core.events.columns import Event, Identifier
 from services.ingest.writer import BatchWriter
@@ -129,7 +129,7 @@ class CouponBooks:
         self, name: str, person: Identifier, occasion: str, campaign: str, request_id: str
     ) -> tuple[Coupon, bool]:
         """A code for a person; True where it had been issued to them before, for the same occasion or request. Raises
-        as `require_issuable`."""
+        as `require_issuable`, and CONFLICT / REQUEST_ID_TAKEN where the request was another person's or pool's."""
         async with self.changing:
             pool = self.pool(name)
             for_occasion = _asked(name, person.kind, person.value, "for", occasion)
@@ -138,7 +138,11 @@ class CouponBooks:
             before = await self._log.get(self._partition, ASKED, keys)
             for found in (*before[2:], before[0]):
                 if found is not None:
-                    return await self.coupon(found.decode()), True
+                    coupon = await self.coupon(found.decode())
+                    # Nobody gets the code of somebody else.
+                    if coupon.pool != name or coupon.person not in (person, ERASED):
+                        raise conflict("REQUEST_ID_TAKEN", "request_id: another person or pool was asked for with it")
+                    return coupon, True
             now_us, count = self._clock.now_us(), int(before[1] or 0)
             require_issuable(pool, count, now_us)
             code = await self._next_code(pool)

@@ -17,6 +17,7 @@ from core.errors import Violation, invalid
 from core.events.checks import Bad, clean_text
 from core.events.columns import Identifier
 from services.ingest.coupons.books import CouponBooks
+from services.ingest.identity_door import one_form
 from services.ingest.ways import Ways
 from services.runtime.caller import Scope, caller
 from services.runtime.pages import page_entries
@@ -133,7 +134,7 @@ class CouponRpc(coupon_pb2_grpc.CouponServiceServicer):
         if names is None or not names.usable(person):
             what = f"names nobody: it is no usable {message.kind or 'identifier'}"
             raise invalid("NO_IDENTIFIER", f"person: {what}", Violation("person", what))
-        return [person]
+        return [one_form(person)]
 
 
 def _text(text: str, path: str, most: int = _MOST_CHARACTERS) -> str:

@@ -57,9 +57,16 @@ class FeedDesk:
         """The share of a workspace that is owned here from now on."""
         runtime = self._runtime
         books = await FeedBooks.load(runtime.log, runtime.clock, partition, fence)
-        batcher = self._ways.of(workspace).batcher
+        way = self._ways.of(workspace)
+        assert way.rates is not None, "every way of a workspace has its rates"
         importer = Importer(
-            workspace, runtime.clock, books, batcher, lambda: self.limits(books.settings()), self._reading
+            workspace,
+            runtime.clock,
+            books,
+            way.batcher,
+            lambda: self.limits(books.settings()),
+            way.rates.read,
+            self._reading,
         )
         folder = runtime.settings.data_dir / "feeds" / workspace.id
         return FeedShard(runtime.clock, books, importer, folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ from cdp.catalog.v1 import catalog_pb2 as pb
 from core.catalog.offer import OfferRules
 from core.clock import Clock
 from core.errors import CdpError, Code
+from core.money.rates import Rates
 from services.ingest.batcher import Batcher
 from services.ingest.feeds.apply import apply_staged
 from services.ingest.feeds.books import FeedBooks
@@ -44,6 +45,8 @@ class Importer:
     books: FeedBooks
     batcher: Batcher
     limits: Callable[[], Limits]
+    #: The workspace's currency and its rates, not older than a second. UNAVAILABLE while the log is away.
+    rates: Callable[[], Awaitable[Rates]]
     #: Files are read one at a time in a process; other runs wait.
     reading: asyncio.Semaphore
 
@@ -89,7 +92,8 @@ class Importer:
     async def _at_hand(self, run: FeedRun, feed: pb.Feed, files: FeedFiles) -> FeedRun | None:
         """The run with its file at hand; None when the server says that it is the one that was imported last."""
         low_stock = low_stock_of(self.books.settings())
-        run = replace(run, low_stock=low_stock, version=feed.revision.version)
+        home = (await self.rates()).home
+        run = replace(run, low_stock=low_stock, version=feed.revision.version, home=home)
         if run.upload:
             files.upload(run.upload)
             return replace(run, told_at_us=self.clock.now_us())
@@ -111,10 +115,11 @@ class Importer:
         return None
 
     def _says_the_same(self, before: FeedRun, now: FeedRun) -> bool:
-        """Whether the same file would tell today what it told then: by the same rules, no sale begun or ended."""
+        """Whether the same file would tell today what it told then: by the same rules, no sale begun or ended, and no
+        price that depends on a rate."""
         edge_passed = 0 < before.next_edge_us <= self.clock.now_us()
-        same_rules = (before.low_stock, before.version) == (now.low_stock, now.version)
-        return same_rules and not before.upload and not edge_passed
+        same_rules = (before.low_stock, before.version, before.home) == (now.low_stock, now.version, now.home)
+        return same_rules and not before.upload and not edge_passed and not before.foreign
 
     async def _stage(self, run: FeedRun, feed: pb.Feed, files: FeedFiles) -> FeedRun:
         run = replace(run, state=RunState.READING)
@@ -123,11 +128,13 @@ class Importer:
         def progress(found: StageProgress) -> None:
             self.books.show(run.reached(found))
 
+        rates = await self.rates()
         async with self.reading:
-            done = await stage_aside(self._job(run, feed, files), progress)
+            done = await stage_aside(self._job(run, feed, files, rates), progress)
         return run.reached(done)
 
-    def _job(self, run: FeedRun, feed: pb.Feed, files: FeedFiles) -> StageJob:
+    def _job(self, run: FeedRun, feed: pb.Feed, files: FeedFiles, rates: Rates) -> StageJob:
+        before = self.books.last_good(run.feed)
         file = files.upload(run.upload) if run.upload else files.fetched
         return StageJob(
             file=str(file),
@@ -140,11 +147,14 @@ class Importer:
             limit_bytes=self.limits().limit_bytes,
             maximum_items=feed.maximum_items or MAXIMUM_ITEMS,
             now_us=run.told_at_us,
-            currency=feed.currency or self.workspace.currency,
+            currency=feed.currency or run.home,
             low_stock=run.low_stock,
             zone=self.workspace.zone,
-            told_before=self.books.last_good(run.feed) is not None,
+            told_before=before is not None,
+            same_currency=before is None or before.home in ("", run.home),
             partial=feed.partial,
+            home=run.home,
+            rates=[(one.currency, one.from_us, one.scaled) for one in rates.in_force(run.told_at_us)],
         )
 
     async def _stage_removal(self, run: FeedRun, files: FeedFiles) -> FeedRun:

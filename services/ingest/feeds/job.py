@@ -24,7 +24,9 @@ STAGING_DIED = "STAGING_DIED"
 
 @dataclass(frozen=True, slots=True)
 class StageJob:
-    """One staging: where the file and the store lie, how to read it, and by which rules."""
+    """One staging: where the file and the store lie, how to read it, and by which rules. `home` is the workspace's
+    currency, `rates` are (currency, from, scaled) of those in force at `now_us`. `told_before`: an earlier run told
+    products; `same_currency`: what it told was in `home`, too."""
 
     file: str
     store: str
@@ -40,7 +42,10 @@ class StageJob:
     low_stock: int
     zone: str
     told_before: bool
+    same_currency: bool
     partial: bool
+    home: str
+    rates: list[tuple[str, int, int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,8 @@ def _names(header: list[str], columns: Mapping[str, str]) -> list[str]:
 
 def no_id_column(header: list[str]) -> CdpError:
     """The refusal of a table that names no products."""
+    if not any(header):
+        return invalid(UNKNOWN_FORMAT, "the file is empty, or has no line of column names")
     seen = ", ".join(title[:40] for title in header[:20])
     return invalid(UNKNOWN_FORMAT, f"no column is the id of products; the columns are: {seen}")
 

@@ -203,4 +203,6 @@ def _forget(element: Any) -> None:
 
 def _bad_xml(error: Any) -> CdpError:
     line, column = error.position if error.position else (0, 0)
-    return invalid(BAD_XML, f"line {line}, column {column}: {error.msg or 'the file is empty or no XML'}")
+    where = f"line {line}, column {column}"
+    what = (error.msg or "the file is empty or no XML").removesuffix(f", {where}")
+    return invalid(BAD_XML, f"{where}: {what}")

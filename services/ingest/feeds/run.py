@@ -43,7 +43,8 @@ class FeedRun:
     products hold: when the file was at hand. `applied_seq`: the last staged row known to be in the log. `etag` and
     `last_modified` are the server's, `next_edge_us` when a sale of the file begins or ends next (0: none), `low_stock`
     the limit that it told products with, `version` that of the feed's definition. `removes_all`: it takes the feed's
-    products out and reads no file."""
+    products out and reads no file. `foreign`: how many items told prices in another currency than `home`, the
+    workspace's (empty: an earlier release did not say)."""
 
     feed: str
     number: int
@@ -71,6 +72,8 @@ class FeedRun:
     next_edge_us: int = 0
     low_stock: int = 0
     version: int = 0
+    home: str = ""
+    foreign: int = 0
     reason: str = ""
     description: str = ""
 
@@ -89,6 +92,7 @@ class FeedRun:
             missing=tally.missing,
             known_before=tally.known_before,
             next_edge_us=tally.next_edge_us,
+            foreign=tally.foreign,
         )
 
     def ended(self, state: RunState, now_us: int, reason: str = "", description: str = "") -> FeedRun:

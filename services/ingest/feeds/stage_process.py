@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cdp.catalog.v1 import catalog_pb2 as pb
 from core.catalog.offer import OfferRules
 from core.errors import CdpError
+from core.money.rates import Rate, Rates
 from services.ingest.feeds.item import Reading
 from services.ingest.feeds.job import DONE_LINE, StageJob, StageProgress, progress_line, refusal_line
 from services.ingest.feeds.read import read_items
@@ -55,9 +56,11 @@ def stage(job: StageJob) -> None:
             failpoint("feed.reading")
 
     try:
-        rules = OfferRules(job.now_us, job.currency, job.low_stock, ZoneInfo(job.zone))
-        # Told before, and nothing known of it now: the store was lost, and what changed cannot be told.
-        compare = store.applied_run > 0 or not job.told_before
+        rates = Rates(job.home).with_rates([Rate(*one) for one in job.rates], 0)
+        rules = OfferRules(job.now_us, job.currency, job.low_stock, ZoneInfo(job.zone), rates)
+        # Told before, and nothing known of it now: the store was lost, and what changed cannot be told. Nor can it
+        # where the workspace counts in another currency than then.
+        compare = (store.applied_run > 0 and job.same_currency) or not job.told_before
         staging = Staging(store, rules, job.maximum_items, compare, job.partial)
         reading = Reading(job.encoding, job.delimiter, job.columns)
         store.begin()

@@ -15,6 +15,7 @@ from core.catalog.changes import Standing, changes_between
 from core.catalog.offer import Offer, OfferRules, Refused, offer_of
 from core.errors import invalid
 from core.events.facts import ProductChange, ProductChangeKind
+from core.money.at_home import NO_RATE, ORIGINAL
 from services.ingest.feeds.encode import product_bytes
 from services.ingest.feeds.item import BAD_ROW, RawItem
 from services.ingest.feeds.store import CHANGED, NEW, REMOVED, FeedStore, Known, Rejected, Staged
@@ -27,12 +28,14 @@ TOO_MANY_ITEMS = "TOO_MANY_ITEMS"
 _BATCH = 1_000
 _DIGEST_BYTES = 16
 _NOTHING = Standing(None, None, None)
+_PRICE_ORIGINAL = f"price{ORIGINAL}"
 
 
 @dataclass(slots=True)
 class Tally:
     """What the staging found so far. `missing`: items known before that the file lacks. `next_edge_us`: when a sale of
-    the feed begins or ends next; 0: none does."""
+    the feed begins or ends next; 0: none does. `foreign`: items with prices in another currency than the workspace's,
+    those without a rate as well."""
 
     read: int = 0
     accepted: int = 0
@@ -42,6 +45,7 @@ class Tally:
     missing: int = 0
     known_before: int = 0
     next_edge_us: int = 0
+    foreign: int = 0
 
 
 @dataclass(slots=True)
@@ -89,6 +93,7 @@ class Staging:
         if isinstance(offer, Refused):
             self._reject(item, offer)
             return
+        tally.foreign += _PRICE_ORIGINAL in offer.fields
         earlier = self._offers.pop(offer.product_id, None)
         if earlier is not None:
             self._duplicate(earlier[0], offer.product_id)
@@ -101,6 +106,7 @@ class Staging:
 
     def _reject(self, item: RawItem, refused: Refused) -> None:
         self.tally.rejected += 1
+        self.tally.foreign += refused.reason == NO_RATE
         self._refused.append(Rejected(item.number, item.line, refused.product_id, refused.reason, refused.description))
         if refused.product_id:
             # It is still on sale, as far as anybody can tell: it stays as it was told last.

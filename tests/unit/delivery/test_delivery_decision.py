@@ -103,3 +103,33 @@ def test_allow_list(allowed: tuple[str, ...], address: str, answer: bool) -> Non
 def test_domain_of_ipv6_host() -> None:
     assert domain_of("http://[::1]:80/x") == "[::1]"
     assert domain_of("nobody") == ""
+
+
+@pytest.mark.parametrize(
+    ("channel", "category", "answer"),
+    [
+        ("granted", "granted", ADDRESS),
+        ("granted", None, ADDRESS),
+        (None, "granted", ADDRESS),
+        ("granted", "denied", "CATEGORY_REFUSED"),
+        ("granted", "unconfirmed", "CATEGORY_REFUSED"),
+        ("denied", "granted", "NO_CONSENT"),
+        ("unconfirmed", "granted", "NO_CONSENT"),
+        (None, None, "NO_CONSENT"),
+        ("suppressed", "granted", "SUPPRESSED"),
+        ("bounced", "granted", "BOUNCED"),
+    ],
+)
+def test_categories(channel: str | None, category: str | None, answer: str) -> None:
+    told = [None if state is None else Consent(state, 50) for state in (channel, category)]
+    decided = decide(MessageKind.PROMO, "email", Recipient(ADDRESS, *told), (), LIVE)
+    assert (decided.address if isinstance(decided, Deliver) else decided.reason) == answer
+    owed = decide(MessageKind.TRANSACTIONAL, "email", Recipient(ADDRESS, *told), (), LIVE)
+    assert isinstance(owed, Deliver) == (channel not in ("suppressed", "bounced"))
+
+
+def test_a_category_granted_after_an_unsubscribe_lifts_it_where_nothing_was_said_of_the_channel() -> None:
+    for at_us, answer in ((100, "UNSUBSCRIBED"), (101, ADDRESS)):
+        recipient = Recipient(ADDRESS, None, Consent("granted", at_us))
+        decided = decide(MessageKind.PROMO, "email", recipient, (UNSUBSCRIBED,), LIVE)
+        assert (decided.address if isinstance(decided, Deliver) else decided.reason) == answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from core.events.schema import MOST_NAMES, Base, Definition, Family, Place, Row,
 from core.events.schema_changes import Want, base_declared, declared, learned, renamed, retired
 from core.events.schema_check import SchemaCheck
 from core.events.schema_codec import Change, decode, encode
+from core.events.schema_listing import listed
 from core.schema import DecimalUnits, Kind, Value
 
 NOW_US = 1_700_000_000_000_000
@@ -134,6 +136,26 @@ def test_a_renamed_name_keeps_its_old_ones_and_nobody_else_gets_any_of_them() ->
     assert restored is not None
     assert (restored.name, restored.names) == ("hat", ("hat", "hat_size"))
     assert renamed(back, attribute("hat"), "hat") == ()
+
+
+def test_an_owner_may_be_called_by_any_of_its_names() -> None:
+    event = Place(Family.EVENT, "", "test_drive")
+    schema = after(Schema(), declared(Schema(), event, None, "", "", NOW_US))
+    schema = after(schema, declared(schema, Place(Family.PARAMETER, "test_drive", "model"), Kind.TEXT, "", "", NOW_US))
+    schema = after(schema, renamed(schema, event, "trial_ride"))
+    shown = Place(Family.PARAMETER, "trial_ride", "model")
+    schema = after(schema, renamed(schema, shown, "car"))
+    [row] = declared(schema, Place(Family.PARAMETER, "trial_ride", "speed"), Kind.INTEGER, "", "", NOW_US)
+    assert isinstance(row, Definition)
+    assert row.place == Place(Family.PARAMETER, "test_drive", "speed")
+    schema = after(schema, (row,))
+    schema = after(schema, retired(schema, replace(shown, name="car"), True))
+    for owner in ("test_drive", "trial_ride"):
+        own = listed(schema, Family.PARAMETER, owner, with_retired=True, own_only=True)
+        assert [(one.owner, one.name, one.retired) for one in own] == [
+            ("test_drive", "car", True),
+            ("test_drive", "speed", False),
+        ]
 
 
 def test_the_vocabulary_is_neither_renamed_nor_retired() -> None:

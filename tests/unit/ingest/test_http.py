@@ -207,6 +207,14 @@ def test_a_bad_item_is_refused(what: str, item: Any, reason: str, path: str) -> 
     assert writer.columns().params == ()
 
 
+@pytest.mark.parametrize("key", ["properties", "traits"])
+def test_what_has_to_be_an_object_is_told(key: str) -> None:
+    item = {"type": "track" if key == "properties" else "identify", "event": "x", "userId": "ann", key: [1]}
+    outcome = take_call(BatchWriter(), item, None, "", Sending(NOW_US))
+    assert outcome.refusal is not None
+    assert [(one.path, one.description) for one in outcome.refusal.violations] == [(key, "must be an object")]
+
+
 async def test_bad_items_fail_nothing_else(house: House) -> None:
     rejected = []
     for first in range(0, len(BAD_ITEMS), 10):

@@ -16,12 +16,14 @@ from core.profile.accepted import (
     AcceptedBatch,
     AcceptedFact,
     ConsentChange,
+    ErasureOrder,
     ProductUpdate,
     ProfileUpdate,
     RulesOrder,
     Separation,
 )
 from core.profile.codec import decode_profile, encode_profile
+from core.profile.erasures import ErasedPerson
 from core.profile.fold import Fold, Folded
 from core.profile.merge_log import MergeRecord, Outcome, decode_merge, encode_merge
 from core.profile.profile import Profile
@@ -77,6 +79,11 @@ def separation(message_id: str, survivor: str, merged: str) -> AcceptedFact:
     return AcceptedFact(message_id, T, T, False, 0, Separation(survivor, merged, "tester", "not the same"))
 
 
+def erasure(message_id: str, at_us: int, *keys: str, idle_since_us: int = 0) -> AcceptedFact:
+    """An order to forget people."""
+    return AcceptedFact(message_id, at_us, at_us, False, 0, ErasureOrder(keys, "why", "tester", idle_since_us))
+
+
 def rules_order(message_id: str, change: SettingsChange) -> AcceptedFact:
     """An order to change the rules about identifiers."""
     return AcceptedFact(message_id, T, T, False, 0, RulesOrder(change, "tester"))
@@ -124,6 +131,7 @@ class World:
         self.meta = Meta()
         self.merges: dict[int, MergeRecord] = {}
         self.outcomes: dict[str, Outcome] = {}
+        self.erased: list[ErasedPerson] = []
         self.seen = SeenIds()
         self.position = 0
         self.log: list[Folded] = []
@@ -150,6 +158,10 @@ class World:
         changes = self.state.changes()
         self.links.update(changes.links)
         self.rows.update((contact, encode_profile(profile)) for contact, profile in changes.profiles.items())
+        for gone in changes.gone_links:
+            self.links.pop(gone, None)
+        for number in changes.gone_profiles:
+            self.rows.pop(number, None)
         self.orders.update(changes.orders)
         suspects = {**self.meta.suspects, **changes.suspects}
         self.meta = Meta(
@@ -158,8 +170,12 @@ class World:
             changes.merge_count or self.meta.merge_count,
             changes.settings or self.meta.settings,
             {one: suspicion for one, suspicion in suspects.items() if suspicion is not None},
+            {**self.meta.tombstones, **changes.tombstones},
         )
+        self.erased += changes.erased
         self.merges.update((one.ordinal, decode_merge(encode_merge(one))) for one in changes.merges)
+        for ordinal in changes.gone_merges:
+            self.merges.pop(ordinal, None)
         self.outcomes.update(changes.outcomes)
         self.state.settle(1000, 1000)
         self.seen.add(folded.seen, folded.hour)
@@ -173,9 +189,16 @@ class World:
     def _load(self, wanted: Wanted) -> None:
         self.asked += 1
         self.state.load_links((one, self.links.get(one)) for one in wanted.identifiers)
-        self.state.load_profiles(decode_profile(self.rows[contact]) for contact in wanted.contacts)
+        self.state.load_profiles(
+            decode_profile(self.rows[contact]) for contact in wanted.contacts if contact in self.rows
+        )
         self.state.load_orders((order, order in self.orders) for order in wanted.orders)
         self.state.load_merges(self.merges[ordinal] for ordinal in wanted.merges)
+        for part in wanted.last_told:
+            history = self.history(part)
+            instants = [*history.event_instants_us, *(fact.occurred_at_us for _, fact in history.facts)]
+            if instants:
+                self.state.last_told[part] = max(instants)
         self.state.histories.update((part, self.history(part)) for part in wanted.histories)
 
     def history(self, part: int) -> PartHistory:

@@ -13,6 +13,7 @@ import pytest
 
 from core.events.columns import Identifier
 from core.events.facts import (
+    CHANNELS,
     EVENT_ITEM,
     AttributeWrite,
     ConsentWrite,
@@ -39,6 +40,7 @@ from core.profile.profile import (
     Edge,
     ListMove,
     Profile,
+    consent_key,
     with_attribute,
     with_consent,
     with_move,
@@ -298,3 +300,20 @@ def test_the_stored_form_of_merges_and_outcomes() -> None:
     outcome = Outcome("NOT_MERGED", "why", 1, 2)
     assert encode_outcome(outcome) == b'{"detail":"why","reason":"NOT_MERGED","restored":2,"survivor":1}'
     assert decode_outcome(encode_outcome(outcome)) == outcome
+
+
+def test_a_category_reaches_where_nothing_was_said_of_the_channel() -> None:
+    email = Identifier("email", "e@example.com")
+
+    def reached(**states: str) -> int:
+        consents = {
+            consent_key("email", "" if name == "channel" else name): Consent(state, "form", 1, 1)
+            for name, state in states.items()
+        }
+        return Profile(1, "k", 0, frozenset({email}), consents=consents).reachable()
+
+    bit = 1 << CHANNELS.index("email")
+    assert reached(channel="granted") == reached(news="granted") == reached(channel="granted", news="denied") == bit
+    assert reached(news="denied") == reached(channel="denied", news="granted") == 0
+    assert reached(channel="suppressed", news="granted") == reached(channel="unconfirmed", news="granted") == 0
+    assert reached(news="unconfirmed") == 0

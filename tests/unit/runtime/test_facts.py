@@ -16,12 +16,18 @@ from core.errors import CdpError
 from core.events.columns import Event, EventColumns, EventColumnsBuilder, Identifier
 from core.events.facts import (
     AttributeWrite,
+    ConsentWrite,
     ContactFact,
     ContactState,
     Erasure,
     ListChange,
+    MachineMark,
+    MarkedEvent,
     Merge,
+    ProductChange,
+    ProductChangeKind,
     ProductState,
+    Unmerge,
 )
 from core.schema import MAX_DECIMAL_UNITS, DecimalUnits, Instant, Location, Scalar, Value
 from services.runtime.facts import (
@@ -65,13 +71,33 @@ EVENTS = st.builds(
     items=st.lists(st.dictionaries(SHORT, SCALARS, min_size=1, max_size=3), max_size=3).map(tuple),
     flags=st.integers(0, 3),
 )
+CHANGES = st.lists(st.builds(ProductChange, st.sampled_from(ProductChangeKind), INT64, INT64, INT64), max_size=3).map(
+    tuple
+)
+MARKED = st.lists(st.builds(MarkedEvent, SHORT, INT64), max_size=3).map(tuple)
 FACTS: st.SearchStrategy[ContactFact] = st.one_of(
     st.builds(ContactState, UINT32, SHORT, st.booleans(), st.integers(0, 63), INT64, UINT32),
     st.builds(AttributeWrite, UINT32, SHORT, VALUES | st.none(), INT64, st.booleans(), UINT32),
     st.builds(ListChange, UINT32, SHORT, st.booleans(), INT64, st.booleans(), UINT32),
+    st.builds(AttributeWrite, UINT32, SHORT, VALUES | st.none(), INT64, st.booleans(), UINT32, part=UINT32),
+    st.builds(ConsentWrite, UINT32, SHORT, SHORT, SHORT, SHORT, SHORT, INT64, st.booleans(), UINT32, part=UINT32),
+    st.builds(Unmerge, UINT32, UINT32, SHORT, st.lists(SHORT, max_size=3).map(tuple), INT64, UINT32),
+    st.builds(
+        Unmerge,
+        UINT32,
+        UINT32,
+        SHORT,
+        st.just(("e",)),
+        INT64,
+        UINT32,
+        st.integers(-1, 99),
+        st.just((7,)),
+        st.just((3, 4)),
+    ),
     st.builds(Merge, UINT32, UINT32, UINT32),
     st.builds(Erasure, UINT32, UINT32),
-    st.builds(ProductState, SHORT, OBJECTS, INT64, UINT32),
+    st.builds(MachineMark, UINT32, MARKED, SHORT, INT64, st.booleans(), UINT32),
+    st.builds(ProductState, SHORT, OBJECTS, INT64, UINT32, CHANGES),
 )
 
 

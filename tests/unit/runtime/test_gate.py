@@ -185,31 +185,62 @@ async def test_a_call_without_a_deadline_gets_ours(empty_house: House) -> None:
         await until(lambda: engine.left == 3, "the handler is cancelled at the caller's deadline")
 
 
+async def _waiting(stub: segment_pb2_grpc.SegmentServiceStub, key: str, calls: int) -> list[asyncio.Task[str]]:
+    """`calls` at once; those that are let in, waiting. The others were refused."""
+
+    async def one() -> str:
+        try:
+            return str((await stub.ConvertRule(rule("wait"), metadata=bearer(key), timeout=20)).text)
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is _S.RESOURCE_EXHAUSTED
+            return "refused"
+
+    done, waiting = await asyncio.wait([asyncio.create_task(one()) for _ in range(calls)], timeout=0.5)
+    assert {call.result() for call in done} == {"refused"}
+    return list(waiting)
+
+
 async def test_too_many_calls_are_refused_with_a_hint(empty_house: House) -> None:
+    host = await empty_house.start(Role.INGEST, Role.SEGMENT_ENGINE, CDP_MAXIMUM_CONCURRENT_RPCS="4")
+    empty_house.registry.add("acme")
+    empty_house.registry.add("other")
+    engine = toy(host, ToyEngine)
+    await until(engine.ready, "the workspaces are owned")
+    async with segments(host) as stub:
+        waiting = await _waiting(stub, "read-acme", 12)
+        assert len(waiting) == 2, "half of the room is that of one workspace"
+        _, error = await refusal(stub.ConvertRule(rule("x"), metadata=bearer("read-acme")))
+        assert (error.code, error.reason) == (Code.EXHAUSTED, "TOO_MANY_CALLS")
+        assert error.retry_after_s == 0.5
+        # One place is taken by the long poll of the host's own directory.
+        waiting += await _waiting(stub, "read-other", 12)
+        assert len(waiting) == 3
+        engine.go.set()
+        assert [await call for call in waiting] == ["wait"] * 3
+        for key in ("read-acme", "read-other"):
+            assert (await stub.ConvertRule(rule("x"), metadata=bearer(key))).text == "x"
+
+
+async def test_a_share_comes_back_however_a_call_ends(empty_house: House) -> None:
     host = await empty_house.start(Role.INGEST, Role.SEGMENT_ENGINE, CDP_MAXIMUM_CONCURRENT_RPCS="4")
     empty_house.registry.add("acme")
     engine = toy(host, ToyEngine)
     await until(engine.ready, "the workspace is owned")
+    engine.failure = ValueError("unforeseen")
+    metadata = bearer("read-acme")
     async with segments(host) as stub:
-
-        async def one() -> str:
-            try:
-                return str((await stub.ConvertRule(rule("wait"), metadata=bearer("read-acme"), timeout=20)).text)
-            except grpc.aio.AioRpcError as error:
-                assert error.code() is _S.RESOURCE_EXHAUSTED
-                return "refused"
-
-        calls = [asyncio.create_task(one()) for _ in range(12)]
-        done, waiting = await asyncio.wait(calls, timeout=0.5)
-        # One place is taken by the long poll of the host's own directory.
-        assert len(waiting) == 3
-        assert {call.result() for call in done} == {"refused"}
-        _, error = await refusal(stub.ConvertRule(rule("x"), metadata=bearer("read-acme")))
-        assert (error.code, error.reason) == (Code.EXHAUSTED, "TOO_MANY_CALLS")
-        assert error.retry_after_s == 0.5
+        for _ in range(5):
+            await refusal(stub.ConvertRule(rule("raise"), metadata=metadata))
+            await refusal(stub.ConvertRule(rule("wait"), metadata=metadata, timeout=0.02))
+            await refusal(stub.Members(pb.MembersRequest(name="raise"), metadata=metadata, timeout=5).read())
+            stream = stub.Members(pb.MembersRequest(name="wait"), metadata=metadata)
+            await stream.read()
+            stream.cancel()
+            left = engine.left
+            await until(lambda left=left: engine.left >= left, "the handler is let go")  # type: ignore[misc]
+            await asyncio.sleep(0.05)
+        assert len(await _waiting(stub, "read-acme", 8)) == 2
         engine.go.set()
-        assert [await call for call in waiting] == ["wait"] * 3
-        assert (await stub.ConvertRule(rule("x"), metadata=bearer("read-acme"))).text == "x"
 
 
 async def test_a_message_over_the_limit_is_refused(empty_house: House) -> None:

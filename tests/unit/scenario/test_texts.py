@@ -34,6 +34,7 @@ TEXTS: tuple[tuple[str, set[str], set[str], bool], ...] = (
     ("sequence: visited as v then not bought (x = v.x and y = :y) within 1 day", {"y"}, {"visited", "bought"}, False),
     ("sum(any of (bought, paid).total) where (x = :x) above average", {"x"}, {"bought", "paid"}, False),
     ('rfm purchases in cell "VIP"', set(), set(), True),
+    ("interest in category :section > 0.5", {"section"}, set(), True),
     ('rfm purchases moved from "VIP" in last 3 days', set(), set(), True),
     ("cohort of first bought (x = :x) in last 3 days", {"x"}, {"bought"}, False),
     ("city has been :c for at least 3 days", {"c"}, set(), False),

@@ -228,14 +228,22 @@ class World:
         """Save a scenario."""
         await self.shard.save(name, definition_to_proto(definition), "", "tester", "")
 
-    async def append(self, *events: tuple[int, Event], facts: Sequence[ContactFact] = (), seen: bool = True) -> int:
-        """Append (contact, event) pairs to the profile log as one batch; `seen`: wait until it is folded."""
+    async def append(
+        self,
+        *events: tuple[int, Event],
+        facts: Sequence[ContactFact] = (),
+        seen: bool = True,
+        parts: Sequence[int] | None = None,
+    ) -> int:
+        """Append (contact, event) pairs to the profile log as one batch, told of `parts` (None: of the contacts);
+        `seen`: wait until it is folded."""
         builder = EventColumnsBuilder()
         for _, event in events:
             builder.add(event)
         columns = replace(builder.build(), contacts=np.array([contact for contact, _ in events], np.uint32))
         self._upstream += 1
-        payload = fact_batch_to_proto(columns, tuple(facts), 100 + self._upstream).SerializeToString()
+        told_of = None if parts is None else np.array(parts, np.uint32)
+        payload = fact_batch_to_proto(columns, tuple(facts), 100 + self._upstream, told_of).SerializeToString()
         done = await self.log.append(self.profiles.partition, [payload], self.clock.now_us())
         if seen:
             await until(lambda: self.shard.position >= done.last)

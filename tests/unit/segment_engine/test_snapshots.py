@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 
+from core.events.columns import EventColumnsBuilder
+from core.events.facts import AttributeWrite, ContactFact, ContactState, Erasure
 from core.index.digest import digest
 from core.index.index import Index
 from services.segment_engine.snapshots import DamagedSnapshotError, SnapshotStore, read_snapshot, write_snapshot
@@ -98,6 +101,33 @@ async def test_the_newest_whole_snapshot_is_used_and_three_are_kept(tmp_path: Pa
     loaded = SnapshotStore(tmp_path, "w1").load()
     assert loaded.position < index.position
     assert loaded.position == 0 or digest(loaded.root()) == digests[loaded.position]
+
+
+async def test_nobody_who_was_erased_is_in_an_older_snapshot(tmp_path: Path) -> None:
+    index, store = Index(), SnapshotStore(tmp_path, "w1")
+    nothing = replace(EventColumnsBuilder().build(), contacts=np.zeros(0, np.uint32))
+    told: list[list[ContactFact]] = [
+        [ContactState(1, "sentinel-key", True, 0, 5, 0), AttributeWrite(1, "city", "sentinel-city", 5, False, 0)],
+        [ContactState(2, "key", True, 0, 5, 0)],
+        [Erasure(1, 0)],
+    ]
+    for position, facts in enumerate(told, 1):
+        assert position == 1 or _holding(tmp_path, b"sentinel")
+        index.apply(nothing, facts, position)
+        await store.keep(index.root(), "e1")
+    assert [path.name for path in tmp_path.glob("*.snapshot")] == [f"{3:020d}.snapshot"]
+    assert _holding(tmp_path, b"sentinel") == []
+    again = SnapshotStore(tmp_path, "w1")
+    index = again.load()
+    for position in range(4, 8):
+        index.apply(nothing, [ContactState(3, "k", True, 0, 5, 0)], position)
+        await again.keep(index.root(), "e1")
+    assert len(list(tmp_path.glob("*.snapshot"))) == 3
+
+
+def _holding(folder: Path, text: bytes) -> list[Path]:
+    """The files that hold `text`."""
+    return [path for path in folder.rglob("*") if path.is_file() and text in path.read_bytes()]
 
 
 async def test_only_new_sections_are_written_and_old_ones_forgotten(tmp_path: Path) -> None:

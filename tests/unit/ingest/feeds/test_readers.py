@@ -108,6 +108,26 @@ def test_hostile_files(tmp_path: Path, content: str, reason: set[str]) -> None:
     assert refused.value.reason in reason, refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty, or has no line of column names"),
+        (b"\n\n", "the file is empty, or has no line of column names"),
+        (b"name;price\n", "no column is the id of products; the columns are: name, price"),
+    ],
+)
+def test_a_table_without_products_says_why(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(CdpError) as refused:
+        read(tmp_path, content)
+    assert refused.value.message == message
+
+
+def test_a_place_in_xml_is_told_once(tmp_path: Path) -> None:
+    with pytest.raises(CdpError) as refused:
+        read(tmp_path, b"<rss><channel><item><id>1</id></channel></rss>")
+    assert refused.value.message.count("column") == 1
+
+
 def test_a_text_that_is_not_of_the_encoding_that_was_told(tmp_path: Path) -> None:
     content = "id,price,title\n1,2,Чай\n".encode("windows-1251")
     with pytest.raises(CdpError) as refused:

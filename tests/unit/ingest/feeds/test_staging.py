@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from cdp.facts.v1 import facts_pb2
 from core.catalog.offer import OfferRules
+from core.money.rates import Rate, Rates
 from services.ingest.feeds.item import RawItem
 from services.ingest.feeds.run import FeedRun, RunState
 from services.ingest.feeds.staging import Staging
@@ -93,6 +96,56 @@ def _check(before: tuple[int, int] | None, now: tuple[int, int] | None, product:
     wanted += ["PRICE_DROPPED"] * (new_price < price) + ["PRICE_RAISED"] * (new_price > price)
     assert kinds == wanted, where
     assert before != now, f"{where}: what did not change is not told"
+
+
+def test_prices_come_home_by_the_rate_of_the_instant(tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    chance = random.Random(seed)
+    dated = sorted(chance.sample(range(RULES.now_us - 50, RULES.now_us + 50), 8))
+    scales = {at_us: chance.randrange(1, 10**14) for at_us in dated}
+    rates = Rates("UAH").with_rates([Rate("EUR", at_us, scaled) for at_us, scaled in scales.items()], 1)
+    rules = replace(RULES, rates=rates)
+    in_force = max((at_us for at_us in dated if at_us <= RULES.now_us), default=None)
+    store = FeedStore(tmp_path / "items.sqlite")
+    store.begin()
+    prices = [f"{chance.randrange(10**9)}.{chance.randrange(10**4):04d}" for _ in range(50)]
+    rows = [item(n, f"p{n}", f"{price} {chance.choice(('EUR', 'UAH', 'USD'))}", "1") for n, price in enumerate(prices)]
+    tally = Staging(store, rules, 1_000, compare=True, partial=False).stage(rows, lambda _: None)
+    store.staged_whole(1)
+    told = {one.product_id: one for one in (_product(row) for row in store.staged_after(0, 10**6))}
+    refused = {one.product_id: one.reason for _, one in store.rejected_after(0, 10**6)}
+    for number, row in enumerate(rows):
+        amount, _, currency = row.fields["price"].partition(" ")
+        where = f"seed {seed}, {row.fields['price']}"
+        if currency == "USD" or (currency == "EUR" and in_force is None):
+            assert refused[f"p{number}"] == "NO_RATE", where
+            continue
+        fields = told[f"p{number}"].fields
+        assert fields["currency"].text == currency, where
+        units = int(Decimal(amount) * 10_000)
+        if currency == "UAH":
+            assert (fields["price"].decimal_units, "price_original" in fields) == (units, False), where
+            continue
+        assert in_force is not None
+        with localcontext(prec=60):
+            exact = Decimal(units) * scales[in_force] / 10**12
+            home = int(exact.quantize(Decimal(1), ROUND_HALF_EVEN))
+        assert (fields["price"].decimal_units, fields["price_original"].decimal_units) == (home, units), where
+    assert tally.foreign == sum(not row.fields["price"].endswith("UAH") for row in rows)
+
+
+def test_a_price_that_is_too_large_at_home_is_refused(tmp_path: Path) -> None:
+    store = FeedStore(tmp_path / "items.sqlite")
+    store.begin()
+    rules = replace(RULES, rates=Rates("UAH").with_rates([Rate("EUR", 0, 10**15)], 1))
+    rows = [item(1, "a", "900000000000000 EUR", "1"), item(2, "b", "1 EUR", "1")]
+    tally = Staging(store, rules, 10, compare=True, partial=False).stage(rows, lambda _: None)
+    assert (tally.accepted, tally.foreign) == (1, 1)
+    assert [(one.product_id, one.reason) for _, one in store.rejected_after(0, 10)] == [("a", "BAD_PRICE")]
+
+
+def _product(row: tuple[int, bytes, bytes]) -> facts_pb2.Product:
+    return facts_pb2.Product.FromString(row[1])
 
 
 def test_a_staging_that_was_cut_off_leaves_nothing(tmp_path: Path) -> None:

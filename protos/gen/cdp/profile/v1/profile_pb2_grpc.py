@@ -195,6 +195,8 @@ class ProfileServiceServicer:
     def Erase(self, request, context):
         """Forget a person. The person is in no answer once this returns; the operation, whose response is an
         ErasureCertificate, is done when every stored byte is gone.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,6 +204,8 @@ class ProfileServiceServicer:
 
     def GetErasure(self, request, context):
         """The operation of an erasure, as it stands.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

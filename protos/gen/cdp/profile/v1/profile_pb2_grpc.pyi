@@ -40,9 +40,14 @@ class ProfileServiceStub:
     Erase: _aio.UnaryUnaryMultiCallable[_profile_pb2.EraseRequest, _operations_pb2.Operation]
     """Forget a person. The person is in no answer once this returns; the operation, whose response is an
     ErasureCertificate, is done when every stored byte is gone.
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     """
     GetErasure: _aio.UnaryUnaryMultiCallable[_profile_pb2.GetErasureRequest, _operations_pb2.Operation]
-    """The operation of an erasure, as it stands."""
+    """The operation of an erasure, as it stands.
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
     ListErasures: _aio.UnaryUnaryMultiCallable[_profile_pb2.ListErasuresRequest, _profile_pb2.ListErasuresResponse]
     """Erasures, by name."""
     Subscribe: _aio.StreamStreamMultiCallable[_profile_pb2.SubscribeRequest, _profile_pb2.SubscribeResponse]
@@ -145,6 +150,8 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_operations_pb2.Operation]:
         """Forget a person. The person is in no answer once this returns; the operation, whose response is an
         ErasureCertificate, is done when every stored byte is gone.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         """
 
     @_abc_1.abstractmethod
@@ -153,7 +160,10 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _profile_pb2.GetErasureRequest,
         context: _aio.ServicerContext[_profile_pb2.GetErasureRequest, _abc.Awaitable[_operations_pb2.Operation]],
     ) -> _abc.Awaitable[_operations_pb2.Operation]:
-        """The operation of an erasure, as it stands."""
+        """The operation of an erasure, as it stands.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        """
 
     @_abc_1.abstractmethod
     def ListErasures(

@@ -3,14 +3,15 @@
 PYTHON  ?= python3
 UV      ?= $(shell command -v uv 2>/dev/null)
 FUZZ_S  ?= 600
+WORKERS ?= 4
 
 VENV      := .venv
 BIN       := $(VENV)/bin
 STAMP     := $(VENV)/.installed
 LEFT_OUT  := build/left-out.txt
 PROTO_SET := build/protos.binpb
-SERVICE_TESTS := tests/flow tests/contract tests/fault tests/browser tests/sdk
-SERVICE_LOG   := build/service-tests.txt
+OUTSIDE_TESTS := tests/browser tests/sdk
+OUTSIDE_LOG   := build/outside-tests.txt
 
 # On a continuous-integration machine nothing may be left out for want of a tool.
 DEPLOY_FLAGS := --left-out $(LEFT_OUT) $(if $(CI),--require-all)
@@ -101,10 +102,11 @@ pytest: install ## the tests, without the long fault runs; narrow with ARGS='tes
 ifneq ($(ARGS),)
 	@$(BIN)/python -m pytest -m "not fault" $(ARGS)
 else
-	@# Two at a time: services wait for logs and peers while the core's tests compute.
-	@mkdir -p build; $(BIN)/python -m pytest -m "not fault" $(SERVICE_TESTS) > $(SERVICE_LOG) 2>&1 & services=$$!; \
-		$(BIN)/python -m pytest -m "not fault" $(addprefix --ignore=,$(SERVICE_TESTS)); core=$$?; \
-		wait $$services; status=$$?; cat $(SERVICE_LOG); exit $$((core | status))
+	@# More workers than cores: services wait for logs, peers and browsers while the core's tests compute. Browsers and
+	@# SDKs stand in one process: they share what npm installs.
+	@mkdir -p build; $(BIN)/python -m pytest -q -m "not fault" $(OUTSIDE_TESTS) > $(OUTSIDE_LOG) 2>&1 & outside=$$!; \
+		$(BIN)/python -m pytest -q -m "not fault" -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(OUTSIDE_TESTS)); \
+		inside=$$?; wait $$outside; status=$$?; cat $(OUTSIDE_LOG); exit $$((inside | status))
 endif
 
 left-out:

@@ -70,12 +70,18 @@ class Pool:
         return min(limits, default=0)
 
 
-def saved_pool(before: Pool | None, asked: Pool, etag: str) -> Pool:
-    """The next version of a pool, its counts kept. Raises INVALID / BAD_POOL with the place, CONFLICT / ETAG_MISMATCH,
-    and CONFLICT / POOL_IN_USE for a pattern that comes or goes once there are codes."""
+def is_pool_name(name: str) -> bool:
+    """Whether a pool may be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
+def saved_pool(before: Pool | None, asked: Pool, etag: str, now_us: int) -> Pool:
+    """The next version of a pool, its counts kept; an end that has passed may stay, and no new one may lie in the past.
+    Raises INVALID / BAD_POOL with the place, CONFLICT / ETAG_MISMATCH, and CONFLICT / POOL_IN_USE for a pattern that
+    comes or goes once there are codes."""
     if etag and etag != (before.etag if before is not None else ""):
         raise conflict("ETAG_MISMATCH", "the pool was changed meanwhile: read it again")
-    if _NAME.fullmatch(asked.name) is None:
+    if not is_pool_name(asked.name):
         raise _bad("name", "1 to 63 small letters, digits and dashes")
     if asked.unit not in _UNITS or (asked.value_units and not asked.unit):
         raise _bad("unit", "says what the value is of: money or per cent")
@@ -90,6 +96,8 @@ def saved_pool(before: Pool | None, asked: Pool, etag: str) -> Pool:
         raise _bad("valid_days", f"is at most {MOST_VALID_DAYS}")
     if asked.expires_at_us < 0:
         raise _bad("expires_at_us", "is an instant, or 0")
+    if 0 < asked.expires_at_us <= now_us and (before is None or before.expires_at_us != asked.expires_at_us):
+        raise _bad("expires_at_us", "lies in the past: no coupon of the pool would ever be good")
     if before is not None and bool(before.pattern) != bool(asked.pattern) and before.added + before.issued:
         raise conflict("POOL_IN_USE", "the pool has codes already; make another pool for codes of the other kind")
     kept = before or Pool(asked.name)

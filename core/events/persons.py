@@ -15,6 +15,7 @@ from core.events.report import Report
 from core.events.schema import Family
 from core.events.schema_check import SchemaCheck
 from core.events.validate import (
+    AHEAD_US,
     MAX_PROPERTIES,
     TOO_MANY_PROPERTIES,
     Usable,
@@ -25,6 +26,7 @@ from core.events.validate import (
 from core.schema import Kind, Location, Scalar, Value
 
 BAD_CONSENT = "BAD_CONSENT"
+CONSENT_AHEAD = "CONSENT_AHEAD"
 NO_PRODUCT_ID = "NO_PRODUCT_ID"
 NOTHING_TOLD = "NOTHING_TOLD"
 
@@ -35,6 +37,9 @@ _ADDRESSES = ("email", "phone")
 BASES = "bases"
 
 CONSENT_STATES = ("granted", "denied", "unconfirmed", "suppressed", "bounced")
+#: These hold messages back. They are never refused for their date, and count from their reception at the latest.
+_REFUSALS = ("denied", "suppressed", "bounced")
+_CONSENT_AHEAD = "nobody consents ahead of time: leave the consent out until it was given, or date it when it was"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,8 @@ def check_person(
             report.bad(path, Bad(BAD_CONSENT, f"channel is one of {', '.join(CHANNELS)}"))
         if consent.state not in CONSENT_STATES:
             report.bad(path, Bad(BAD_CONSENT, f"state is one of {', '.join(CONSENT_STATES)}"))
+        elif consent.state not in _REFUSALS and occurred_at_us > received_at_us + AHEAD_US:
+            report.bad(path, Bad(CONSENT_AHEAD, _CONSENT_AHEAD))
         _one_text(consent.source, f"{path}.source", report)
         _one_text(consent.proof, f"{path}.proof", report)
         clean_category = clean_name(consent.category) if consent.category else ""
@@ -118,6 +125,8 @@ def check_person(
             lists.append((clean, member))
     if report.problems:
         return None
+    if occurred_at_us > received_at_us + AHEAD_US:
+        report.note(raw.occurred_path, "lies ahead: attributes and lists wait until then; a refusal counts at once")
     consents = tuple(consent for _, consent in raw.consents)
     return Person(message_id, occurred_at_us, identifiers, attributes, consents, tuple(lists), raw.imported)
 

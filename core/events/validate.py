@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from core.clock import MINUTE_US
 from core.events.canonical import FALLBACKS, event_type, item_name, param_kind, param_name
 from core.events.checks import BAD_NAME, BAD_TIME, WRONG_TYPE, Bad, clean_instant, clean_name, instant_from_text
 from core.events.coerce import flatten, scalar, texts, wrong
@@ -30,6 +31,9 @@ MAX_PROPERTIES = 1_000
 MAX_ITEMS = 1_000
 MAX_ITEM_FIELDS = 100
 MAX_MESSAGE_ID_CHARACTERS = 256
+
+#: What is dated further ahead of its acceptance is told that it waits; less is the doing of clocks.
+AHEAD_US = MINUTE_US
 
 #: Ids of orders begin so; no caller may choose such an id.
 ORDER_ID_PREFIX = "order:"
@@ -138,11 +142,11 @@ def check_identifiers(
         else:
             report.note(path, f"names nobody: it is no usable {kind}")
     if not kept and not report.problems:
+        lacking = [path for path, _, value in given if value is None][:2]
         told = "; ".join(f"{note.path} {note.description}" for note in report.notes[:3])
-        report.bad(
-            report.notes[0].path if report.notes else "identifiers",
-            Bad(NO_IDENTIFIER, f"nothing says whose this is{f' ({told})' if told else ''}"),
-        )
+        told = f" ({told})" if told else f": give {' or '.join(lacking)}" if lacking else ""
+        place = report.notes[0].path if report.notes else "identifiers"
+        report.bad(place, Bad(NO_IDENTIFIER, f"nothing says whose this is{told}"))
     return tuple(kept)
 
 

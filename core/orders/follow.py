@@ -8,7 +8,7 @@ from core.events.columns import IMPORTED, Event
 from core.events.validate import ORDER_ID_PREFIX
 from core.orders.book import DECIDING, ORDER_CORRECTED, amount_of, postings
 from core.orders.codec import MOST_STATUSES, OrderRecord
-from core.orders.ids import COMPLETED, counted_status
+from core.orders.ids import COMPLETED, correction_id, counted_status
 from core.schema import DecimalUnits, Scalar
 
 _ORDER_PREFIX = "order_"
@@ -44,7 +44,7 @@ def followed(record: OrderRecord, event: Event, received_at_us: int) -> tuple[Or
         params: Mapping[str, Scalar] = {"order_id": order_id, "status": status, "total": DecimalUnits(units)}
         corrections.append(
             Event(
-                f"{ORDER_ID_PREFIX}{order_id}:corrected:{number}",
+                correction_id(order_id, number),
                 ORDER_CORRECTED,
                 at_us,
                 received_at_us,

@@ -1,7 +1,8 @@
 """A profile as bytes for the state table: compact JSON with sorted keys, equal profiles give equal bytes.
 
-Format 2: contact `n`, key `k`, first seen `t`, then either what was told (`i`, `a`, `c`, `l`), or the parts `p` with
-their edges `e`, or where it went (`into`); `apart` and `undone` where there are any."""
+Format 2: contact `n`, key `k`, first seen `t`, then either what was told (`i`, `a`, `c`, `l`; `fa`, `fl` for attributes
+and moves that wait, where there are any), or the parts `p` with their edges `e`, or where it went (`into`); `apart` and
+`undone` where there are any."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ def decode_profile(raw: bytes) -> Profile:
 
 def _own(profile: Profile) -> dict[str, Any]:
     """What was told of one part."""
-    return {
+    plain = {
         "n": profile.contact,
         "k": profile.key,
         "t": profile.first_seen_us,
@@ -64,8 +65,20 @@ def _own(profile: Profile) -> dict[str, Any]:
             name: [one.state, one.source, one.at_us, one.order, *([one.proof] if one.proof else [])]
             for name, one in profile.consents.items()
         },
-        "l": {name: [[p.member, p.at_us, p.order] for p in moves] for name, moves in profile.lists.items()},
+        "l": _encode_moves(profile.lists),
     }
+    if profile.attributes_ahead:
+        plain["fa"] = {
+            name: [[_encode(one.value), one.at_us, one.order] for one in waiting]
+            for name, waiting in profile.attributes_ahead.items()
+        }
+    if profile.lists_ahead:
+        plain["fl"] = _encode_moves(profile.lists_ahead)
+    return plain
+
+
+def _encode_moves(lists: Mapping[str, tuple[ListMove, ...]]) -> dict[str, Any]:
+    return {name: [[one.member, one.at_us, one.order] for one in moves] for name, moves in lists.items()}
 
 
 def _profile(plain: Mapping[str, Any]) -> Profile:
@@ -74,13 +87,23 @@ def _profile(plain: Mapping[str, Any]) -> Profile:
         key=plain["k"],
         first_seen_us=plain["t"],
         identifiers=frozenset(Identifier(kind, value) for kind, value in plain.get("i", ())),
-        attributes={
-            name: Attribute(_decode(raw_value), at, order)
-            for name, (raw_value, at, order) in plain.get("a", {}).items()
-        },
+        attributes={name: _attribute(written) for name, written in plain.get("a", {}).items()},
         consents={name: Consent(*told) for name, told in plain.get("c", {}).items()},
-        lists={name: tuple(ListMove(*move) for move in moves) for name, moves in plain.get("l", {}).items()},
+        lists=_moves(plain.get("l", {})),
+        attributes_ahead={
+            name: tuple(_attribute(written) for written in waiting) for name, waiting in plain.get("fa", {}).items()
+        },
+        lists_ahead=_moves(plain.get("fl", {})),
     )
+
+
+def _attribute(written: tuple[Any, int, int]) -> Attribute:
+    raw_value, at_us, order = written
+    return Attribute(_decode(raw_value), at_us, order)
+
+
+def _moves(plain: Mapping[str, Any]) -> dict[str, tuple[ListMove, ...]]:
+    return {name: tuple(ListMove(*move) for move in moves) for name, moves in plain.items()}
 
 
 def _encode(value: Value | None) -> Any:

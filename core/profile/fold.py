@@ -35,6 +35,7 @@ from core.profile.duplicates import BatchIds
 from core.profile.erase import erase
 from core.profile.erasures import Blind, plain_blind
 from core.profile.merge_log import Outcome
+from core.profile.people import KIND_MISMATCH as KIND_MISMATCH
 from core.profile.people import People
 from core.profile.resolving import Origin
 from core.profile.separate import separate
@@ -46,7 +47,6 @@ _REMEMBERED_IDENTIFIERS = 200_000
 
 ETAG_MISMATCH = "ETAG_MISMATCH"
 NO_IDENTIFIER = "NO_IDENTIFIER"
-KIND_MISMATCH = "KIND_MISMATCH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ class Fold:
         is_fresh = fresh.tolist()
         people = People(self._workspace, batch.position, state, self._rules)
         occurred = events.occurred_at_us.tolist()
+        received = events.received_at_us
         holders: list[int] = []
         kept: list[int] = []
         dead: list[DeadLetter] = []
@@ -169,7 +170,7 @@ class Fold:
                     continue
                 imported = bool(events.flags[row] & IMPORTED)
                 order = base + row + (next_fact[0] if next_fact is not None else len(batch.facts))
-                found = yield from people.of_event(names, at_us, order, len(kept), imported)
+                found = yield from people.of_event(names, int(received[row]), at_us, order, len(kept), imported)
                 if found is None:
                     dead.append(_nobody(events.ids[row]))
                     continue
@@ -315,7 +316,7 @@ class Fold:
                 if found is None:
                     dead.append(_nobody(fact.id))
                 else:
-                    dead.extend(DeadLetter(fact.id, KIND_MISMATCH, detail) for detail in found)
+                    dead.extend(DeadLetter(fact.id, one.reason, one.detail) for one in found)
             case AcceptedMark(identifiers=identifiers, events=events, reason=reason):
                 holder = self._holder(self._names(identifiers, fact.occurred_at_us), fact.occurred_at_us)
                 if holder is None:

@@ -47,6 +47,8 @@ def folded(profile: Profile) -> Profile:
         attributes=shown.attributes,
         consents=_consents(parts, profile.edges),
         lists=_lists(parts, profile.edges),
+        attributes_ahead={},
+        lists_ahead={},
     )
 
 

@@ -25,7 +25,7 @@ ADDRESS_OF: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """The latest write: value None means missing since `at_us`. `order` is the log order of the write."""
+    """The latest write in force: value None means missing since `at_us`. `order` is the log order of the write."""
 
     value: Value | None
     at_us: int
@@ -69,7 +69,7 @@ Apart = tuple[tuple[int, ...], tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The fold of all facts of one contact, except its events.
+    """The fold of all facts of one contact, except its events, that were in force when the last was received.
 
     `first_seen_us` is the instant of its creation or of an earlier fact that is no event. `consents` stand under
     `consent_key`. `lists` keep a move for each part that was moved: the person is on a list when one of the parts is.
@@ -77,6 +77,10 @@ class Profile:
     A person who was merged has `parts`, ascending by number: the contacts that it would be had nobody ever been merged,
     each with its own facts, all other fields being their fold (core.profile.parts). `edges` are the merges, a tree on
     the parts. Nobody was merged: both are empty, and the profile is its own one part.
+
+    `attributes` and `lists` hold what is in force. A write that was dated ahead of its reception waits in
+    `attributes_ahead` and `lists_ahead` of its part, ascending by (instant, log order), and comes into force with
+    `core.profile.ahead`; a person of several parts has none of its own.
 
     `apart` are parts of this person, each time with the parts of others whom they never join again; `undone` are the
     ordinals of merges that were taken back. A profile with `merged_into` is part of another and holds nothing itself.
@@ -89,6 +93,8 @@ class Profile:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     consents: Mapping[str, Consent] = field(default_factory=dict)
     lists: Mapping[str, tuple[ListMove, ...]] = field(default_factory=dict)
+    attributes_ahead: Mapping[str, tuple[Attribute, ...]] = field(default_factory=dict)
+    lists_ahead: Mapping[str, tuple[ListMove, ...]] = field(default_factory=dict)
     parts: tuple[Profile, ...] = ()
     edges: tuple[Edge, ...] = ()
     apart: tuple[Apart, ...] = ()

@@ -23,6 +23,11 @@ class Profiles:
     async def of(self, record: Record) -> profile_pb2.Profile:
         """The profile of a message's contact as it is now, the survivor's if it was merged away; without a key if there
         is none. Raises UNAVAILABLE/PROFILE_UNAVAILABLE."""
+        profile, _ = await self.placed(record)
+        return profile
+
+    async def placed(self, record: Record) -> tuple[profile_pb2.Profile, int]:
+        """The same, and the position of unification's log that holds all of it."""
         message = record.message
         try:
             answer = await self._stubs.profile().BatchGet(
@@ -35,7 +40,7 @@ class Profiles:
         except grpc.aio.AioRpcError as error:
             failure = from_rpc(error)
             raise unavailable("PROFILE_UNAVAILABLE", f"{failure.reason}: {failure.message}") from error
-        return answer.profiles[0]
+        return answer.profiles[0], answer.position
 
 
 def contacts_of(record: Record, profile: profile_pb2.Profile) -> frozenset[int]:

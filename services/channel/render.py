@@ -13,6 +13,7 @@ from liquid.exceptions import LiquidError
 from core.errors import CdpError, invalid
 from services.channel.html_links import add_pixel, plain_text, rewrite_links
 from services.channel.liquid_guard import html_environment, json_environment, text_environment
+from services.channel.needs import Needs, needs_of
 from services.channel.templates import Template, bad_template, check_source
 
 _HTML = html_environment()
@@ -22,12 +23,14 @@ _JSON = json_environment()
 
 @dataclass(frozen=True, slots=True)
 class CompiledTemplate:
-    """A template ready to render. None where the channel does not use a field or it is empty."""
+    """A template ready to render. None where the channel does not use a field or it is empty. `needs`: what all of them
+    name."""
 
     source: Template
     subject: BoundTemplate | None
     html: BoundTemplate | None
     text: BoundTemplate | None
+    needs: Needs = Needs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +60,18 @@ def compile_email(source: Template) -> CompiledTemplate:
         raise bad_template("subject", 0, "is empty")
     if not source.body_html.strip() and not source.body_text.strip():
         raise bad_template("body_html", 0, "give body_html or body_text")
-    return CompiledTemplate(
-        source,
-        _compile(_TEXT, "subject", source.subject.strip()),
-        _compile(_HTML, "body_html", source.body_html) if source.body_html.strip() else None,
-        _compile(_TEXT, "body_text", source.body_text) if source.body_text.strip() else None,
-    )
+    subject = _compile(_TEXT, "subject", source.subject.strip())
+    html = _compile(_HTML, "body_html", source.body_html) if source.body_html.strip() else None
+    text = _compile(_TEXT, "body_text", source.body_text) if source.body_text.strip() else None
+    return CompiledTemplate(source, subject, html, text, needs_of(subject, html, text))
 
 
 def compile_json(source: Template) -> CompiledTemplate:
     """`body_text` is a JSON document with Liquid in it. Raises INVALID/BAD_TEMPLATE with the line."""
     if not source.body_text.strip():
         raise bad_template("body_text", 0, "is empty; give a JSON document")
-    return CompiledTemplate(source, None, None, _compile(_JSON, "body_text", source.body_text))
+    body = _compile(_JSON, "body_text", source.body_text)
+    return CompiledTemplate(source, None, None, body, needs_of(body))
 
 
 def render_email(template: CompiledTemplate, values: Mapping[str, object], links: TrackedLinks) -> Content:

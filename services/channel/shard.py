@@ -20,6 +20,7 @@ from core.delivery.outbox import State, reserve
 from core.errors import CdpError, Code
 from core.eventlog.protocol import EventLog, Fence, Partition
 from services.channel import reports
+from services.channel.computed import ComputedValues
 from services.channel.convert import message_problem
 from services.channel.profiles import Profiles, contacts_of
 from services.channel.record import Record
@@ -89,7 +90,8 @@ class ChannelShard:
         """Load the state; what was in `sending` is settled first. Raises the log's errors."""
         state = await ChannelState.load(log, partition, fence, clock)
         profiles = Profiles(workspace.id, stubs)
-        worker = Worker(workspace, state, clock, profiles, senders, tracking)
+        computed = ComputedValues(workspace.id, stubs)
+        worker = Worker(workspace, state, clock, profiles, computed, senders, tracking)
         reporter = Reporter(workspace.id, state, stubs)
         return ChannelShard(workspace, state, worker, profiles, reporter, clock, senders, tick_s, drain_s)
 

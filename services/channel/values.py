@@ -1,4 +1,5 @@
-"""What a template sees: the run's values, the cart's items, the contact, and the instant, as Liquid holds them."""
+"""What a template sees: the run's values, the cart's items, the contact, their interests, and the instant, as Liquid
+holds them."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 from cdp.channel.v1 import channel_pb2
 from cdp.profile.v1 import profile_pb2
 from core.schema import DecimalUnits, Instant, Location, Value, format_units
+from services.channel.computed import Computed
 from services.runtime.facts import value_from_proto
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,12 +22,14 @@ def template_values(
     profile: profile_pb2.Profile,
     zone: str,
     now_us: int,
+    computed: Computed,
 ) -> dict[str, object]:
-    """The variables of a template. The run's values stand at the top; `contact`, `items`, `message`, `now` and
-    `today` (in the workspace's `zone`) are ours and hide values of the same name."""
+    """The variables of a template. The run's values stand at the top; `contact`, `interests`, `items`, `message`, `now`
+    and `today` (in the workspace's `zone`) are ours and hide values of the same name. In `contact` a computed attribute
+    wins over a plain one, as it does in segments."""
     local = ZoneInfo(zone)
     now = (_EPOCH + timedelta(microseconds=now_us)).astimezone(local)
-    contact = {attribute.name: attribute.value for attribute in profile.attributes}
+    contact = {attribute.name: attribute.value for attribute in profile.attributes} | dict(computed.attributes)
     identifiers = {identifier.kind: identifier.value for identifier in reversed(profile.identifiers)}
     values: dict[str, object] = {
         name: liquid_value(value_from_proto(value), local) for name, value in message.values.items()
@@ -34,6 +38,10 @@ def template_values(
         **identifiers,
         **{name: liquid_value(value_from_proto(value), local) for name, value in contact.items()},
         "key": profile.key,
+    }
+    values["interests"] = {
+        model: [{"value": one.value, "score": Decimal(format_units(one.score_units))} for one in scored]
+        for model, scored in computed.interests.items()
     }
     values["items"] = [
         {name: liquid_value(value_from_proto(value), local) for name, value in item.fields.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from cdp.channel.v1 import channel_pb2
 from cdp.profile.v1 import profile_pb2
@@ -23,6 +24,7 @@ from core.delivery.decision import (
 from core.delivery.outbox import Outcome, Rejected, State, Unknown, begin, postpone, refuse, settle
 from core.errors import CdpError, Code, invalid
 from services.channel import reports
+from services.channel.computed import ComputedValues
 from services.channel.convert import template_from_proto
 from services.channel.profiles import Profiles, contacts_of, zone_of
 from services.channel.record import Record
@@ -31,6 +33,7 @@ from services.channel.senders.sender import Envelope, Prepared, Sender
 from services.channel.state import ChannelState, category_keys, suppression_keys
 from services.channel.values import template_values
 from services.runtime.caller import Workspace
+from services.runtime.definitions import Stored
 from services.runtime.failpoints import failpoint
 from services.runtime.telemetry import get_logger
 
@@ -38,6 +41,7 @@ _LOG = get_logger(__name__)
 _LOG_PAUSE_S = 0.2
 _COMPILED_TEMPLATES = 256
 _BUILDING_THREADS = 2
+_Built = TypeVar("_Built")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Worker:
         state: ChannelState,
         clock: Clock,
         profiles: Profiles,
+        computed: ComputedValues,
         senders: Mapping[str, Sender],
         tracking: Tracking,
     ) -> None:
@@ -66,6 +71,7 @@ class Worker:
         self._state = state
         self._clock = clock
         self._profiles = profiles
+        self._computed = computed
         self._senders = senders
         self._tracking = tracking
         self._compiled: dict[tuple[str, int], CompiledTemplate] = {}
@@ -76,17 +82,17 @@ class Worker:
     async def deliver(self, record: Record) -> None:
         """Take a reserved message one step: refused, called and settled, or still reserved for later.
 
-        Raises UNAVAILABLE when the profile could not be asked; the message is then still reserved. Other errors of the
-        log mean that the workspace is not ours any more.
+        Raises UNAVAILABLE when the profile, or what the template names of the segment engine, could not be asked; the
+        message is then still reserved. Other errors of the log mean that the workspace is not ours any more.
         """
-        profile = await self._profiles.of(record)
+        profile, position = await self._profiles.placed(record)
         record = replace(record, contact_key=profile.key or record.contact_key)
         answer = self._decide(record, profile)
         if isinstance(answer, Refuse):
             await self._refuse(record, answer.reason, "")
             return
         try:
-            prepared = await self._prepare(record, profile, answer.address)
+            prepared = await self._prepare(record, profile, position, answer.address)
         except CdpError as error:
             if error.code not in (Code.INVALID, Code.NOT_FOUND):
                 raise
@@ -180,44 +186,53 @@ class Worker:
         held = self._state.suppressions(keys)
         return decide(record.kind, message.channel, recipient, held, settings.brakes)
 
-    async def _prepare(self, record: Record, profile: profile_pb2.Profile, address: str) -> Prepared:
+    async def _prepare(self, record: Record, profile: profile_pb2.Profile, position: int, address: str) -> Prepared:
         message = record.message
-        now_us = self._clock.now_us()
         sender = self._senders[message.channel]
         stored = self._state.templates.get(message.template)
-        source = template_from_proto(channel_pb2.Template.FromString(stored.payload))
-        settings = self._state.settings
-        cached = self._compiled.get((stored.revision.name, stored.revision.version))
+        template = await self._compiled_of(stored, sender)
+        transactional = record.kind.transactional
+        computed = await self._computed.of(template.needs, profile, position, transactional=transactional)
+        settings, now_us = self._state.settings, self._clock.now_us()
 
-        def build() -> tuple[CompiledTemplate, Prepared]:
-            template = cached or sender.compile(source)
+        def build() -> Prepared:
             envelope = Envelope(
                 self._workspace.id,
                 message.id,
-                record.kind.transactional,
+                transactional,
                 address,
                 template,
-                template_values(message, profile, self._workspace.zone, now_us),
+                template_values(message, profile, self._workspace.zone, now_us, computed),
                 self._tracked(message),
                 settings,
                 now_us,
             )
-            return template, sender.prepare(envelope)
+            return sender.prepare(envelope)
 
+        return await self._built(build)
+
+    async def _compiled_of(self, stored: Stored, sender: Sender) -> CompiledTemplate:
+        key = (stored.revision.name, stored.revision.version)
+        if key in self._compiled:
+            return self._compiled[key]
+        source = template_from_proto(channel_pb2.Template.FromString(stored.payload))
+        compiled = await self._built(lambda: sender.compile(source))
+        if len(self._compiled) >= _COMPILED_TEMPLATES:
+            self._compiled.clear()
+        self._compiled[key] = compiled
+        return compiled
+
+    async def _built(self, build: Callable[[], _Built]) -> _Built:
+        """What `build` makes, in a thread. Raises INVALID/PREPARE_FAILED for whatever is no error of ours."""
         try:
             async with self._building:
-                compiled, prepared = await asyncio.to_thread(build)
+                return await asyncio.to_thread(build)
         except CdpError:
             raise
         except Exception as error:
             # A message that cannot be built is refused, so that it stops no other; why is logged and kept with it.
             _LOG.exception("message not built", workspace=self._workspace.id)
             raise invalid("PREPARE_FAILED", f"{type(error).__name__}: {error}") from error
-        if cached is None:
-            if len(self._compiled) >= _COMPILED_TEMPLATES:
-                self._compiled.clear()
-            self._compiled[stored.revision.name, stored.revision.version] = compiled
-        return prepared
 
     def _tracked(self, message: channel_pb2.OutgoingMessage) -> TrackedLinks:
         def url(path: str, index: int) -> str:

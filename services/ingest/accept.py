@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2
-from core.clock import MAX_INSTANT_US, MIN_INSTANT_US, MINUTE_US
+from core.clock import MAX_INSTANT_US, MIN_INSTANT_US
 from core.errors import CdpError, Violation, invalid
 from core.events.canonical import event_type, snake_case
 from core.events.checks import BAD_NAME, Bad, clean_name, is_plain_text
@@ -19,6 +19,7 @@ from core.events.forms import ANSWERS, person_of_answer
 from core.events.persons import Consent, Person, RawPerson, check_person, check_product
 from core.events.schema_changes import Want
 from core.events.schema_check import SchemaCheck
+from core.events.validate import AHEAD_US as AHEAD_US
 from core.events.validate import (
     MAX_ITEM_FIELDS,
     MAX_ITEMS,
@@ -38,6 +39,7 @@ from core.money.at_home import at_home
 from core.orders.ids import REFUND_ID, order_event_id
 from core.schema import Kind, Scalar
 from services.ingest.convert import identifiers_to_proto, occurred, person_to_fact, plain_fields, product_to_fact
+from services.ingest.senders import RESERVED_EVENT, why_reserved
 from services.ingest.writer import BatchWriter
 
 TOO_LARGE = "ITEM_TOO_LARGE"
@@ -51,8 +53,6 @@ MAX_EVENT_BYTES = 32 << 10
 #: An order or a product through gRPC may be larger: a thousand lines.
 MAX_ORDER_BYTES = 256 << 10
 
-#: An event dated further ahead of its acceptance is told so; less is the doing of clocks.
-AHEAD_US = MINUTE_US
 #: Events that one mark names.
 MAX_MARKED = 1_000
 
@@ -117,6 +117,7 @@ def take_event(writer: BatchWriter, event: ingest_pb2.Event, now_us: int) -> Out
     message_id = event.message_id
     if (
         _is_plain_type(event.type)
+        and event.type not in writer.reserved
         and len(message_id) <= MAX_MESSAGE_ID_CHARACTERS
         and is_plain_text(message_id)
         and not message_id.startswith(ORDER_ID_PREFIX)
@@ -148,6 +149,8 @@ def take_raw_event(
     event = check_event(raw, new_id(), now_us, writer.usable, report, names)
     if event is None:
         return Outcome("", report.refusal())
+    if event.type in writer.reserved:
+        return refused(RESERVED_EVENT, raw.type_path, why_reserved(event.type))
     if names.wants:
         return _new_names(names)
     event = _as_order_status(replace(event, params={**event.params, **told}) if told else event)
@@ -168,8 +171,7 @@ def _written(
             person = check_person(answer, event.id, now_us, writer.usable, report, names)
         elif answer is not None:
             report.bad(*answer)
-    refusal = report.refusal()
-    if refusal is not None:
+    if (refusal := report.refusal()) is not None:
         return Outcome("", refusal)
     if names.wants:
         return _new_names(names)
@@ -191,6 +193,8 @@ def take_order(writer: BatchWriter, order: ingest_pb2.Order, now_us: int) -> Out
     type_ = _order_type(order.status)
     if isinstance(type_, Bad):
         return refused(BAD_ORDER, "order.status", type_.description)
+    if type_ in writer.reserved:
+        return refused(RESERVED_EVENT, "order.status", why_reserved(type_))
     status = type_.removeprefix(_ORDER_PREFIX)
     own = {"order_id": order_id, "status": status}
     refund = {REFUND_ID: order.params[REFUND_ID].text} if REFUND_ID in order.params else {}
@@ -308,8 +312,7 @@ def take_mark(writer: BatchWriter, mark: ingest_pb2.Mark, now_us: int) -> Outcom
     ):
         if not is_plain_text(text) or len(text) > MAX_MESSAGE_ID_CHARACTERS:
             report.bad(path, Bad(BAD_MARK, f"is a plain text of at most {MAX_MESSAGE_ID_CHARACTERS} characters"))
-    refusal = report.refusal()
-    if refusal is not None:
+    if (refusal := report.refusal()) is not None:
         return Outcome("", refusal)
     writer.add_fact(
         facts_pb2.AcceptedFact(
@@ -325,9 +328,7 @@ def take_mark(writer: BatchWriter, mark: ingest_pb2.Mark, now_us: int) -> Outcom
 
 
 def _new_names(names: SchemaCheck) -> Outcome:
-    wants = names.wants
-    description = f"{wants[0].place} is new and not learned yet"
-    return Outcome("", Refusal(NEW_NAMES, (Violation("", description),)), wants=wants)
+    return replace(refused(NEW_NAMES, "", f"{names.wants[0].place} is new and not learned yet"), wants=names.wants)
 
 
 def _quickly(

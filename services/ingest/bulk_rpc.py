@@ -14,11 +14,11 @@ from cdp.bulk.v1 import bulk_pb2 as pb
 from cdp.bulk.v1 import bulk_pb2_grpc
 from core.errors import invalid
 from services.ingest.bulk.desk import PASSED_ON, BulkDesk
-from services.ingest.bulk.files import FileState
+from services.ingest.bulk.files import FileState, is_file_name
 from services.ingest.bulk.report import Report
 from services.ingest.bulk.worker import BulkShard
 from services.runtime.caller import Scope, caller
-from services.runtime.pages import page_entries
+from services.runtime.pages import bad_page_token, page_entries
 from services.runtime.service import GrpcService
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -66,6 +66,8 @@ class BulkRpc(bulk_pb2_grpc.BulkServiceServicer):
         return pb.GetFileResponse(file=_file(self._shard().files.state(request.name)))
 
     async def ListFiles(self, request: pb.ListFilesRequest, context: Context) -> pb.ListFilesResponse:
+        if request.page_token and not is_file_name(request.page_token):
+            raise bad_page_token()
         found = await asyncio.to_thread(self._shard().files.all)
         rest = [one for one in found if one.name > request.page_token]
         page = rest[: page_entries(request.page_size)]

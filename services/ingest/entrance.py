@@ -33,6 +33,7 @@ async def admit(way: Way, size_bytes: int, take: Take) -> tuple[Outcome, asyncio
     for _ in range(_ROUNDS):
         writer = way.batcher.writer(size_bytes)
         writer.rates = None if way.rates is None else way.rates.current
+        writer.reserved = way.reserved
         if way.names is not None:
             writer.usable = way.names.usable
         outcome = take(writer)

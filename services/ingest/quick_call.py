@@ -72,7 +72,7 @@ def take_quickly(
     properties = item.get("properties")
     if properties is None:
         properties = {}
-    if not event or type(properties) is not dict:
+    if not event or event in writer.reserved or type(properties) is not dict:
         return None
     told = _context_params(item.get("context"))
     message_id, whose = _message_id(item.get("messageId")), _identifiers(writer, item)

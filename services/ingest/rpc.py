@@ -173,6 +173,7 @@ class IngestRpc(ingest_pb2_grpc.IngestServiceServicer):
         if len(items) <= _SHARED_ITEMS:
             return await self._shared(way, items, take)
         writer, results, turn_until_s = BatchWriter(), [], time.perf_counter() + _TURN_S
+        writer.reserved = way.reserved
         if way.names is not None:
             way.names.follow()
             writer.usable = way.names.usable

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from core.eventlog.protocol import Partition
 from services.ingest.allowances import Allowances
 from services.ingest.batcher import Batcher
+from services.ingest.coupons.books import POOLS
 from services.ingest.identity_door import IdentityDoor
 from services.ingest.rates_store import RatesStore
 from services.ingest.schema_store import SchemaStore
+from services.ingest.senders import reserved_from
 from services.ingest.turns import Turns
 from services.ingest.usage import Usage, usage_by_day
 from services.runtime.caller import Caller, Workspace
@@ -35,6 +37,8 @@ class Way:
     names: IdentityDoor | None = None
     #: Rates of money; None: money is taken as it is told.
     rates: RatesStore | None = None
+    #: Canonical events that may not come this way.
+    reserved: frozenset[str] = frozenset()
 
 
 class Ways:
@@ -69,12 +73,25 @@ class Ways:
         way = self.of(caller.workspace)
         await self._allowances.admit(caller, way.usage, items)
         await self._turns.take(caller.workspace.id, items)
-        return way if caller.internal else replace(way, key_id=caller.key_id)
+        return way if caller.internal else replace(way, key_id=caller.key_id, reserved=reserved_from(caller))
 
     async def usage_by_day(self, workspace: Workspace, days: int) -> list[tuple[str, str, int]]:
         """See `services.ingest.usage.usage_by_day`."""
         runtime = self._runtime
         return await usage_by_day(runtime.log, self.of(workspace).partition, days, runtime.clock.now_us())
+
+    async def told_in_its_currency(self, workspace: Workspace) -> str:
+        """What a workspace holds already that is told in its currency, in words; empty: nothing. UNAVAILABLE while the
+        log is away."""
+        way, log = self.of(workspace), self._runtime.log
+        if way.rates is not None and (await way.rates.read()).version:
+            return "rates of money"
+        _, last = await log.bounds(way.partition)
+        if last:
+            return "accepted data"
+        async for _ in log.scan(way.partition, POOLS):
+            return "pools of coupons"
+        return ""
 
     async def drain(self) -> None:
         """Return once everything taken was appended or refused by the log."""

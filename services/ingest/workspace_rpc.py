@@ -149,10 +149,21 @@ class WorkspaceRpc(workspace_pb2_grpc.WorkspaceServiceServicer):
         who, wanted = caller(), request.workspace
         if wanted.id not in ("", who.workspace.id):
             raise CdpError(Code.NOT_FOUND, "NO_SUCH_WORKSPACE", f"there is no workspace {wanted.id!r}")
+        await self._require_currency_free(who, wanted.currency)
         record = await self._registry.update_workspace(
             who.workspace.id, wanted.display_name, wanted.zone, wanted.currency, wanted.etag, _actor(who)
         )
         return pb.UpdateWorkspaceResponse(workspace=workspace_to_proto(record))
+
+    async def _require_currency_free(self, who: Caller, currency: str) -> None:
+        now = self._registry.workspace(who.workspace.id).currency
+        if not currency or currency == now:
+            return
+        held = await self._ways.told_in_its_currency(who.workspace)
+        if held:
+            what = f"stays {now}: the workspace has {held} in it already; make another workspace for {currency[:10]!r}"
+            place = Violation("workspace.currency", what)
+            raise CdpError(Code.CONFLICT, "CURRENCY_IN_USE", f"workspace.currency: {what}", violations=(place,))
 
     async def LimitWorkspace(self, request: pb.LimitWorkspaceRequest, context: Context) -> pb.LimitWorkspaceResponse:
         """For the operator: a workspace does not set its own."""

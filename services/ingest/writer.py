@@ -86,6 +86,8 @@ class BatchWriter:
         self.usable: Usable = plainly_usable
         #: Rates of money; None: money is taken as it is told.
         self.rates: Rates | None = None
+        #: Canonical events that whoever brings the next item may not send.
+        self.reserved: frozenset[str] = frozenset()
         self._currency: Column | None = None
         self._line_currency: Column | None = None
 

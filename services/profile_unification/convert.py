@@ -63,7 +63,7 @@ def identifiers_from_proto(messages: Iterable[facts_pb2.Identifier]) -> tuple[Id
 
 
 def profile_to_proto(profile: Profile, known: bool, first_seen_us: int) -> profile_pb2.Profile:
-    """The public view of a profile; a missing attribute is left out."""
+    """The public view of a profile, what waits in it aside; a missing attribute is left out."""
     return profile_pb2.Profile(
         contact=profile.contact,
         key=profile.key,

@@ -19,6 +19,7 @@ from core.eventlog.protocol import Entry
 from core.events.columns import Identifier
 from core.identity.rules import IdentityRules
 from core.identity.settings import IdentitySettings, rules_of
+from core.profile.ahead import due
 from core.profile.profile import Profile
 from core.profile.timeline import REF, Refs
 from services.profile_unification.archived_log import ARCHIVE_FOLDER, ArchivedLog
@@ -96,8 +97,10 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         found = await reader.as_they_are(request.contacts)
         current = [profile for profile in found if profile is not None and profile.merged_into is None]
         views = {view.contact: view for view in await self._views(shard, current)}
+        # Asked after the profiles were read, so that it is not before any of them.
+        _, last = await self._log.bounds(shard.partition)
         return profile_pb2.BatchGetResponse(
-            profiles=[views.get(contact, profile_pb2.Profile()) for contact in request.contacts]
+            profiles=[views.get(contact, profile_pb2.Profile()) for contact in request.contacts], position=last
         )
 
     async def Resolve(
@@ -233,15 +236,17 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         return await self._desk.change_rules(shard, request, _remaining_s(context))
 
     async def _named(self, reader: ProfileReader, request: _Named) -> Profile:
-        """The person whom a request names. Raises INVALID / NO_CONTACT_NAMED, NOT_FOUND / NO_SUCH_CONTACT."""
+        """The person whom a request names, as of now. Raises INVALID / NO_CONTACT_NAMED, NOT_FOUND /
+        NO_SUCH_CONTACT."""
+        now_us = self._runtime.clock.now_us()
         match request.WhichOneof("by"):
             case "contact":
-                return await reader.one(request.contact)
+                return due(await reader.one(request.contact), now_us)
             case "key":
-                return await reader.by_key(request.key, self._runtime.clock.now_us())
+                return due(await reader.by_key(request.key, now_us), now_us)
             case "identifier":
                 identifier = Identifier(request.identifier.kind, request.identifier.value)
-                return await reader.by_identifier(identifier, self._runtime.clock.now_us())
+                return due(await reader.by_identifier(identifier, now_us), now_us)
             case None:
                 raise invalid("NO_CONTACT_NAMED", "set `contact`, `key` or `identifier`")
 
@@ -259,13 +264,15 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         return shard, ProfileReader(self._runtime.log, shard.partition, self._rules_of(shard))
 
     async def _views(self, shard: UnificationShard, profiles: Sequence[Profile]) -> list[profile_pb2.Profile]:
+        """What people show now."""
+        now_us = self._runtime.clock.now_us()
         numbers = [number for profile in profiles for number in _numbers(profile)]
         earliest = dict(zip(numbers, await shard.timeline.earliest_us(numbers), strict=True)) if numbers else {}
         views = []
         for profile in profiles:
             seen = [at_us for number in _numbers(profile) if (at_us := earliest[number]) is not None]
             first_seen_us = min((profile.first_seen_us, *seen))
-            views.append(profile_to_proto(profile, profile.known(self._rules_of(shard)), first_seen_us))
+            views.append(profile_to_proto(due(profile, now_us), profile.known(self._rules_of(shard)), first_seen_us))
         return views
 
 

@@ -104,7 +104,7 @@ def check_cart_and_order(events: list[Event]) -> None:
     ]
     [order] = [event for event in events if event.type == "order_completed"]
     assert order.id == f"order:{order.params['order_id']}:completed"
-    assert (order.params["total"], order.params["currency"]) == (gaiwan, "EUR")
+    assert (order.params["total"], order.params["currency"]) == (gaiwan, "USD")
     assert [(line["product_id"], line["quantity"]) for line in order.items] == [("gaiwan", 1)]
     assert order.params["cart_id"] == next(event for event in events if event.type == "cart_updated").params["cart_id"]
     searches = [event.params for event in events if event.type == "products_searched"]
@@ -120,7 +120,7 @@ async def test_esputnik_calls_of_a_page(chromium: str, tmp_path: Path) -> None:
         page = await stage.page()
 
         async def cart(guid: str, *lines: str) -> None:
-            listed = ", ".join(f"{{productKey: '{key}', price: '10 UAH', quantity: '{count}'}}" for key, count in
+            listed = ", ".join(f"{{productKey: '{key}', price: '10 USD', quantity: '{count}'}}" for key, count in
                                (line.split(":") for line in lines))  # fmt: skip
             await page.run(f"eS('sendEvent', 'StatusCart', {{StatusCart: [{listed}], GUID: '{guid}'}})")
 
@@ -146,8 +146,8 @@ async def test_esputnik_calls_of_a_page(chromium: str, tmp_path: Path) -> None:
         ]
         added, removed = "product_added_to_cart", "product_removed_from_cart"
         assert changes == [
-            *((added, "a", 1, "UAH"), (added, "a", 2, "UAH"), (added, "b", 1, "UAH")),
-            *((removed, "a", 3, "UAH"), (removed, "b", 1, "UAH")),
+            *((added, "a", 1, "USD"), (added, "a", 2, "USD"), (added, "b", 1, "USD")),
+            *((removed, "a", 3, "USD"), (removed, "b", 1, "USD")),
         ]
 
 

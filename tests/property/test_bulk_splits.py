@@ -12,7 +12,8 @@ from cdp.facts.v1 import facts_pb2
 from core.events.schema import Schema
 from services.ingest.bulk.door_rules import DoorRules
 from services.ingest.bulk.files import BulkFiles
-from services.ingest.bulk.frames import EntryFrame, ReadJob
+from services.ingest.bulk.frames import EntryFrame, ReadJob, Tally
+from services.ingest.bulk.orders_seen import OrdersSeen
 from services.ingest.bulk.reader import FileReader, learned_here
 from services.ingest.bulk.spec import checked_spec
 from services.ingest.bulk.worker import with_file_columns
@@ -26,7 +27,8 @@ def _content(dice: random.Random) -> bytes:
     rows = []
     for number in range(dice.randrange(1, 400)):
         note = dice.choice(("plain", '"two\nlines"', '"a ""quote"""', "Юрій", '"broken" here', ""))
-        rows.append(f"u{dice.randrange(30)}@example.com,{dice.choice(('1.5', 'x', '2', ''))},{note},o{number // 3}")
+        price = dice.choice(("1.5", "x", "2", ""))
+        rows.append(f"u{dice.randrange(30)}@example.com,{price},{note},o{number // 3 % 40}")
     return ("\ufeff" * dice.randrange(2) + "email,price,note,order_id\r\n" + "\r\n".join(rows)).encode()
 
 
@@ -75,6 +77,31 @@ def _told(frames: list[EntryFrame]) -> tuple[list[str], list[str], str]:
         for fact in frame.facts
     ]
     return events, facts, b"".join(frame.rejected for frame in frames).decode()
+
+
+def test_rows_of_an_order_that_stand_apart_are_refused_wherever_reading_begins(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    rows = ["1,,p1", "1,,p2", "2,,p1", "1,,p3", "1,Completed,p4", "3,,p1", "1,refunded,p1", "2,completed,p5"]
+    path.write_text("\n".join(["email,order_id,status,product_id", *(f"a@example.com,{row}" for row in rows)]))
+    asked = pb.ImportSpec(kind=pb.IMPORT_KIND_ORDERS, file="f.csv")
+    spec = with_file_columns(path, checked_spec(asked, "UTC"), Schema())
+    frames = _frames(path, spec, 0, 0, frame_rows=1)
+    tally = sum((one.tally for one in frames), Tally())
+    assert (tally.read, tally.accepted, tally.rejected, tally.facts) == (8, 5, 3, 4)
+    assert tally.by_reason == {"ORDER_SCATTERED": 3}
+    report = b"".join(one.rejected for one in frames).decode().splitlines()
+    assert [line.split(",")[:3] for line in report] == [[f"{n}", "ORDER_SCATTERED", "order_id"] for n in (4, 5, 8)]
+
+
+def test_names_that_were_seen_are_as_those_of_a_set() -> None:
+    seed = random.randrange(10**9)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    seen, plain = OrdersSeen(), set[str]()
+    for _ in range(30_000):
+        text = str(dice.randrange(20_000))
+        assert seen.add(text) == (text not in plain)
+        plain.add(text)
 
 
 async def test_any_split_gives_equal_facts(tmp_path: Path) -> None:

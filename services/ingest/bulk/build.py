@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 from cdp.bulk.v1 import bulk_pb2 as pb
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2
-from core.events.canonical import event_type
+from core.events.canonical import event_type, snake_case
 from core.events.checks import BAD_TEXT, BAD_TIME, Bad
 from core.events.schema import Schema
+from core.orders.ids import REFUND_ID
 from core.schema import Kind
 from services.ingest.bulk.cells import Reading, objects_of, texts_of, value_of
 from services.ingest.bulk.consents import consent_state
@@ -90,6 +91,10 @@ class Builder:
         self._cells: dict[str, list[Cell]] = {}
         self._type_place = next((i for i, one in enumerate(spec.columns) if one.target == "type"), None)
         self._order_place = next((i for i, one in enumerate(spec.columns) if one.target == "order_id"), None)
+        self._name_places = tuple(
+            next((i for i, one in enumerate(spec.columns) if one.target == target), None)
+            for target in ("status", f"param.{REFUND_ID}")
+        )
         match spec.kind:
             case pb.IMPORT_KIND_EVENTS:
                 always: Item = ingest_pb2.Event(
@@ -114,7 +119,8 @@ class Builder:
         name = path.rpartition(".")[2]
         family = "item" if ".items[" in path else "param" if ".params." in path else "attribute"
         wanted = {"event.occurred_at_us": "time", "person.occurred_at_us": "time", "order.occurred_at_us": "time"}
-        target = wanted.get(path, {"event.type": "type", "order.status": "status"}.get(path, f"{family}.{name}"))
+        wanted |= {"event.type": "type", "order.status": "status", "order.order_id": "order_id"}
+        target = wanted.get(path, f"{family}.{name}")
         return next((one.column for one in self._spec.columns if one.target == target), path)
 
     def single(self, row: Row) -> Built:
@@ -152,6 +158,15 @@ class Builder:
             group.append(row)
         if group:
             yield group
+
+    def order_name(self, row: Row) -> str:
+        """What tells an order of the file from the others: its id, its status, and the number of a return. Empty where
+        the row tells no id."""
+        if row.wrong is not None or self._order_place is None or row.cells[self._order_place] in (None, ""):
+            return ""
+        status, refund = ("" if place is None else _told(row.cells[place]) for place in self._name_places)
+        kept = snake_case(status or self._spec.status or "completed")
+        return f"{_told(row.cells[self._order_place])}\n{kept}\n{refund}"
 
     def order(self, group: list[Row]) -> Built:
         """The order of a group. What the rows tell of the order itself is the first one's word."""
@@ -208,6 +223,10 @@ class Builder:
                 cell.empty = ingest_pb2.Person(attributes={target.name: facts_pb2.Value()}).SerializeToString()
             found.append(cell)
         return found
+
+
+def _told(cell: object) -> str:
+    return "" if cell is None else str(cell)
 
 
 # The tag of Order.items.

@@ -8,6 +8,7 @@ from cdp.facts.v1 import facts_pb2
 from core.events.columns import Identifier
 from core.events.schema import Schema
 from core.schema import Kind
+from services.ingest.senders import OF_THE_BOOKS
 from services.ingest.writer import BatchWriter
 from services.ingest.writer_columns import column_of
 from services.runtime.facts import columns_to_proto
@@ -21,6 +22,8 @@ class EntryWriter(BatchWriter):
 
     def __init__(self, schema: Schema) -> None:
         super().__init__(schema)
+        # Whoever begins an import holds a key of the workspace.
+        self.reserved = OF_THE_BOOKS
         self._encoded: list[bytes] = []
 
     def __len__(self) -> int:

@@ -33,7 +33,7 @@ _LOG = get_logger(__name__)
 
 FILE_CHANGED = "FILE_CHANGED"
 #: How far an import is, is kept so often; what comes after is read again after a kill, and dropped as known.
-_KEEP_ROWS = 50_000
+_KEEP_ROWS = 20_000
 _KEEP_S = 1.0
 #: Entries that unification may be behind before the import waits for it: about as many thousands of rows.
 MOST_BEHIND = 1_000

@@ -151,6 +151,11 @@ def _by_name(column: str, spec: pb.ImportSpec) -> str:
     if name in _IDENTIFIERS:
         return f"identifier.{_IDENTIFIERS[name]}"
     if spec.kind == CONTACTS:
+        if name == "id":
+            # A shop's number of the customer; as a message id it would make a second file a repetition of the first.
+            return "identifier.external_id"
+        if name == "time":
+            return name
         return "id" if name == "message_id" else f"attribute.{attribute_name(name)}"
     if name in _TIMES:
         return "time"

@@ -20,6 +20,7 @@ from services.ingest.bulk.door_rules import DoorRules, Usable
 from services.ingest.bulk.mapping import kind_in, target_of
 from services.ingest.bulk.quick_cells import NameCells, TimeCells, ValueCells
 from services.ingest.bulk.trial import Trial, order_type
+from services.ingest.senders import OF_THE_BOOKS
 
 #: Lines of an order, at most; larger orders go to the door.
 MOST_LINES = 50
@@ -76,7 +77,7 @@ def plan_of(spec: pb.ImportSpec, rules: DoorRules, usable: Usable, told: str, no
 def _event_type(told: str) -> tuple[str, str] | None:
     type_ = event_type(told)
     sound = bool(type_) and event_type(type_) == type_ == clean_name(type_) and not counts_once(type_)
-    return (type_, "") if sound else None
+    return (type_, "") if sound and type_ not in OF_THE_BOOKS else None
 
 
 def _built(

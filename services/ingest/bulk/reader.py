@@ -10,6 +10,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from cdp.bulk.v1 import bulk_pb2 as pb
@@ -26,6 +27,7 @@ from services.ingest.bulk.door_rules import DoorRules, Usable, put_up
 from services.ingest.bulk.entry_writer import EntryWriter
 from services.ingest.bulk.frames import EntryFrame, ReadJob, Tally
 from services.ingest.bulk.mapping import unknown_columns
+from services.ingest.bulk.orders_seen import ORDER_SCATTERED, OrdersSeen
 from services.ingest.bulk.quick_contacts import QuickContacts
 from services.ingest.bulk.quick_events import QuickEvents
 from services.ingest.bulk.read import open_rows
@@ -125,14 +127,34 @@ class FileReader:
             self._reached(row.after)
 
     def _read_orders(self) -> None:
-        quick = self._quick_events
+        quick, seen = self._quick_events, self._orders_before()
         for rows in self._builder.groups(self._source.rows()):
+            name = self._builder.order_name(rows[0])
+            if name and not seen.add(name):
+                self._tally.read += len(rows)
+                told = "the order stands further up in the file; all rows of an order must follow one another"
+                self._reject(rows, ORDER_SCATTERED, [(self._builder.column_of("order.order_id"), told)])
+                self._reached(rows[-1].after)
+                continue
             shown = len(self._preview.first) >= _PREVIEW_ITEMS
             if shown and self._quickly and quick.order(rows):
                 self._accepted(len(rows))
             else:
                 self._take(self._builder.order(rows))
             self._reached(rows[-1].after)
+
+    def _orders_before(self) -> OrdersSeen:
+        """The orders of the rows before the place where this reading begins: they are read once more after a kill."""
+        seen = OrdersSeen()
+        if self._job.row:
+            source = open_rows(Path(self._job.file), self._spec)
+            try:
+                before = takewhile(lambda row: row.number <= self._job.row, source.rows())
+                for rows in self._builder.groups(before):
+                    seen.add(self._builder.order_name(rows[0]))
+            finally:
+                source.close()
+        return seen
 
     def _accepted(self, rows: int) -> None:
         """One item more, of so many rows."""

@@ -7,6 +7,7 @@ from cdp.ingest.v1 import ingest_pb2
 from core.schema import Kind
 from services.ingest.accept import take_order
 from services.ingest.bulk.door_rules import DoorRules
+from services.ingest.senders import OF_THE_BOOKS
 from services.ingest.writer import BatchWriter
 
 #: An instant at which anything may have happened.
@@ -60,6 +61,7 @@ def order_type(rules: DoorRules, status: str) -> tuple[str, str] | None:
     """Type and status of the event that tells `status` of an order; None where the door has to look closer."""
     writer = BatchWriter(rules.schema)
     writer.usable = lambda _: True
+    writer.reserved = OF_THE_BOOKS
     order = ingest_pb2.Order(
         order_id="trial",
         status=status,

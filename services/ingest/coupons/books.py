@@ -84,7 +84,7 @@ class CouponBooks:
     async def save_pool(self, asked: Pool, etag: str) -> Pool:
         """See `core.coupons.pool.saved_pool`. Raises EXHAUSTED / TOO_MANY_POOLS as well."""
         async with self.changing:
-            pool = saved_pool(self._pools.get(asked.name), asked, etag)
+            pool = saved_pool(self._pools.get(asked.name), asked, etag, self._clock.now_us())
             if pool.name not in self._pools and len(self._pools) >= MOST_POOLS:
                 raise CdpError(Code.EXHAUSTED, "TOO_MANY_POOLS", f"a workspace has at most {MOST_POOLS} pools")
             await self._keep((pool,), [], ())

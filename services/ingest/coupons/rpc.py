@@ -12,7 +12,7 @@ from cdp.coupon.v1 import coupon_pb2 as pb
 from cdp.coupon.v1 import coupon_pb2_grpc
 from cdp.facts.v1 import facts_pb2
 from core.coupons.coupon import Coupon
-from core.coupons.pool import Pool
+from core.coupons.pool import Pool, is_pool_name
 from core.errors import Violation, invalid
 from core.events.checks import Bad, clean_text
 from core.events.columns import Identifier
@@ -20,7 +20,7 @@ from services.ingest.coupons.books import CouponBooks
 from services.ingest.identity_door import one_form
 from services.ingest.ways import Ways
 from services.runtime.caller import Scope, caller
-from services.runtime.pages import page_entries
+from services.runtime.pages import bad_page_token, page_entries
 from services.runtime.service import GrpcService
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -86,6 +86,8 @@ class CouponRpc(coupon_pb2_grpc.CouponServiceServicer):
 
     async def ListPools(self, request: pb.ListPoolsRequest, context: Context) -> pb.ListPoolsResponse:
         """Pools by name; the token is the last one's name."""
+        if request.page_token and not is_pool_name(request.page_token):
+            raise bad_page_token()
         rest = [pool for pool in self._books().pools() if pool.name > request.page_token]
         page = rest[: page_entries(request.page_size)]
         token = page[-1].name if len(page) < len(rest) else ""

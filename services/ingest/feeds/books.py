@@ -8,10 +8,10 @@ from cdp.catalog.v1 import catalog_pb2 as pb
 from core.clock import Clock
 from core.errors import CdpError, Code, not_found
 from core.eventlog.protocol import Commit, EventLog, Fence, Partition, TableWrite
-from services.ingest.feeds.definition import stored_feed
+from services.ingest.feeds.definition import is_feed_name, stored_feed
 from services.ingest.feeds.run import ENDED, FeedRun, RunState
 from services.runtime.definitions import DefinitionChange, Definitions
-from services.runtime.pages import number_of, page_entries
+from services.runtime.pages import bad_page_token, number_of, page_entries
 
 #: Table of runs: "<feed>/<number>" -> FeedRun.
 RUNS = "feed_runs"
@@ -59,7 +59,9 @@ class FeedBooks:
         return [stored_feed(stored) for stored in self._feeds.newest()]
 
     def page(self, page_size: int, page_token: str) -> tuple[list[pb.Feed], str]:
-        """A page of feeds, and the token of the next."""
+        """A page of feeds, and the token of the next. Raises INVALID / BAD_PAGE_TOKEN."""
+        if page_token and not is_feed_name(page_token):
+            raise bad_page_token()
         page, token = self._feeds.page(page_size, page_token)
         return [stored_feed(stored) for stored in page], token
 

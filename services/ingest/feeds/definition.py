@@ -29,6 +29,11 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
+def is_feed_name(name: str) -> bool:
+    """Whether a feed may be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
 def checked_feed(feed: pb.Feed, limits: Limits) -> pb.Feed:
     """The feed as it is kept, defaults left as they came. Raises INVALID / BAD_FEED with every wrong field, and what
     `checked_url` raises."""
@@ -38,7 +43,7 @@ def checked_feed(feed: pb.Feed, limits: Limits) -> pb.Feed:
         if not holds:
             wrong.append(Violation(f"feed.{field}", what))
 
-    need(bool(_NAME.fullmatch(feed.name)), "name", "1 to 63 small letters, digits, dashes and underlines")
+    need(is_feed_name(feed.name), "name", "1 to 63 small letters, digits, dashes and underlines")
     need(feed.format in pb.FeedFormat.values(), "format", "is none that this version knows")
     need(not feed.encoding or _is_encoding(feed.encoding), "encoding", "is no encoding such as windows-1251")
     need(len(feed.delimiter) <= 1 and feed.delimiter not in ('"', "\r", "\n"), "delimiter", "one character, no quote")

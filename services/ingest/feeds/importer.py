@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 from cdp.catalog.v1 import catalog_pb2 as pb
@@ -20,9 +20,10 @@ from services.ingest.feeds.definition import MAXIMUM_ITEMS, low_stock_of, shrank
 from services.ingest.feeds.fetch import Limits, fetch
 from services.ingest.feeds.files import FeedFiles
 from services.ingest.feeds.job import StageJob, StageProgress, stage_aside
-from services.ingest.feeds.run import FeedRun, RunState
+from services.ingest.feeds.run import UNDER_WAY, FeedRun, RunState
+from services.ingest.feeds.shared import hold_removals
 from services.ingest.feeds.staging import Staging, Tally
-from services.ingest.feeds.store import FeedStore
+from services.ingest.feeds.store import HANDED_OVER, FeedStore
 from services.runtime.caller import Workspace
 from services.runtime.failpoints import failpoint
 from services.runtime.telemetry import get_logger
@@ -49,6 +50,8 @@ class Importer:
     rates: Callable[[], Awaitable[Rates]]
     #: Files are read one at a time in a process; other runs wait.
     reading: asyncio.Semaphore
+    #: One run of the workspace is applied at a time: what a feed removes depends on what the others tell.
+    applying: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, run: FeedRun, files: FeedFiles) -> None:
         """Take a run that is under way as far as it goes: to its end, or to where it is held."""
@@ -57,7 +60,8 @@ class Importer:
             if prepared is None:
                 return
             run = prepared
-        await self._apply(run, files)
+        async with self.applying:
+            await self._apply(run, files)
 
     async def _prepare(self, run: FeedRun, files: FeedFiles) -> FeedRun | None:
         """Stage the run; None when it has ended or is held."""
@@ -175,9 +179,15 @@ class Importer:
     async def _apply(self, run: FeedRun, files: FeedFiles) -> None:
         with closing(await asyncio.to_thread(FeedStore, files.store)) as store:
             if store.staged_run == run.number:
+                if store.shared_run != run.number:
+                    run = await self._hold_removals(run, files, store)
                 run = await self._append(run, store)
                 failpoint("feed.applied")
-                await asyncio.to_thread(store.settle, run.number)
+                handed_over = (await asyncio.to_thread(store.staged_counts)).get(HANDED_OVER, 0)
+                if handed_over:
+                    run = replace(run, removed=run.missing - handed_over)
+                    await self.books.keep(run)
+                await asyncio.to_thread(store.settle, run.number, run.told_at_us)
                 failpoint("feed.settled")
             elif store.applied_run != run.number:
                 said = "what was read is gone, with the folder that it lay in: import the feed again"
@@ -187,6 +197,25 @@ class Importer:
         await self.books.keep(run.ended(RunState.DONE, self.clock.now_us()))
         _LOG.info("feed imported", workspace=self.workspace.id, feed=run.feed, run=run.number, read=run.read,
                   changed=run.changed, removed=run.removed, rejected=run.rejected)  # fmt: skip
+
+    async def _hold_removals(self, run: FeedRun, files: FeedFiles, store: FeedStore) -> FeedRun:
+        """See `hold_removals`. The run is told after all that is applied, so that the last one counts everywhere."""
+        names = {one.name for one in self.books.feeds()}
+        rest = [name for name in self.books.all_feeds_with_runs() if name != run.feed]
+        last = max((good.told_at_us for name in rest if (good := self.books.last_good(name)) is not None), default=0)
+        if run.told_at_us <= last:
+            run = replace(run, told_at_us=last + 1)
+            await self.books.keep(run)
+        folder = files.folder.parent
+        others = [FeedFiles(folder / name).store for name in rest if name in names]
+        ended = [FeedFiles(folder / name).store for name in rest if name not in names and not self._is_under_way(name)]
+        low_stock = low_stock_of(self.books.settings())
+        await asyncio.to_thread(hold_removals, store, run.number, others, ended, low_stock)
+        return run
+
+    def _is_under_way(self, feed: str) -> bool:
+        newest = self.books.newest_run(feed)
+        return newest is not None and newest.state in UNDER_WAY
 
     async def _append(self, run: FeedRun, store: FeedStore) -> FeedRun:
         reached, kept_seq = run, run.applied_seq

@@ -13,7 +13,7 @@ from cdp.catalog.v1 import catalog_pb2 as pb
 from cdp.facts.v1 import facts_pb2
 from core.errors import not_found
 from services.ingest.feeds.files import FeedFiles
-from services.ingest.feeds.store import FeedStore, Rejected
+from services.ingest.feeds.store import FeedStore, Rejected, Told
 from services.runtime.pages import bad_page_token, number_of, page_entries
 
 _PART_ROWS = 2_000
@@ -23,13 +23,16 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def product(files: Mapping[str, FeedFiles], product_id: str) -> tuple[str, facts_pb2.Product]:
-    """The feed that tells a product, and the product as last applied. Raises NOT_FOUND / NO_SUCH_PRODUCT."""
+    """The feed that told a product last, and the product as it did. Raises NOT_FOUND / NO_SUCH_PRODUCT."""
+    newest: tuple[str, Told] | None = None
     for feed in sorted(files):
         with closing(FeedStore(files[feed].store)) as store:
-            found = store.product(product_id)
-        if found is not None:
-            return feed, facts_pb2.Product.FromString(found)
-    raise not_found("NO_SUCH_PRODUCT", f"no feed tells a product {product_id[:100]!r}")
+            found = store.told((product_id,)).get(product_id)
+        if found is not None and (newest is None or found.at_us > newest[1].at_us):
+            newest = feed, found
+    if newest is None:
+        raise not_found("NO_SUCH_PRODUCT", f"no feed tells a product {product_id[:100]!r}")
+    return newest[0], facts_pb2.Product.FromString(newest[1].product)
 
 
 def products_page(

@@ -16,13 +16,14 @@ from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
 
-#: Of the file; another one is made anew.
-FORMAT = 1
+#: Of the file; format 1 is brought up to it, another one is made anew.
+FORMAT = 2
 _CACHE_KIB = 32 << 10
 _BUSY_MS = 30_000
 _SCHEMA = """
 CREATE TABLE items (
-  id TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, stock INTEGER, price INTEGER, sale_price INTEGER, product BLOB NOT NULL
+  id TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, stock INTEGER, price INTEGER, sale_price INTEGER,
+  product BLOB NOT NULL, told_us INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE staged (
   seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, stock INTEGER, price INTEGER,
@@ -34,9 +35,9 @@ CREATE TABLE rejected (
 );
 CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
-#: Kinds of staged rows.
-NEW, CHANGED, REMOVED = 1, 2, 3
-_STAGED_RUN, _APPLIED_RUN = "staged_run", "applied_run"
+#: Kinds of staged rows. One that is handed over leaves this feed, and is told as another feed tells it.
+NEW, CHANGED, REMOVED, HANDED_OVER = 1, 2, 3, 4
+_STAGED_RUN, _APPLIED_RUN, _SHARED_RUN = "staged_run", "applied_run", "shared_run"
 
 
 class Known(NamedTuple):
@@ -56,6 +57,14 @@ class Staged(NamedTuple):
     product: bytes
     changes: bytes
     kind: int
+
+
+class Told(NamedTuple):
+    """An item as its feed told it at `at_us` (0: an earlier release did not keep it); `product` is serialised."""
+
+    at_us: int
+    standing: Standing
+    product: bytes
 
 
 class Rejected(NamedTuple):
@@ -89,6 +98,8 @@ class FeedStore:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        if self._one("PRAGMA user_version") == 1:
+            self._bring_up()
         if self._one("PRAGMA user_version") != FORMAT:
             self._make()
 
@@ -114,6 +125,11 @@ class FeedStore:
         """The last run whose changes are among the items; 0: none."""
         return self._fact(_APPLIED_RUN)
 
+    @property
+    def shared_run(self) -> int:
+        """The run that is being applied, whose removals were held against the other feeds; 0: none."""
+        return self._fact(_SHARED_RUN)
+
     # --- staging ----------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -122,6 +138,7 @@ class FeedStore:
         self._db.execute("DELETE FROM staged")
         self._db.execute("DELETE FROM rejected")
         self._put_fact(_STAGED_RUN, 0)
+        self._put_fact(_SHARED_RUN, 0)
 
     def staged_whole(self, run: int) -> None:
         """End the staging of `run`: all of it is durable, or nothing."""
@@ -174,19 +191,55 @@ class FeedStore:
             "SELECT seq, product, changes FROM staged WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
         ).fetchall()
 
-    def settle(self, run: int) -> None:
-        """What is staged is in the log: make it the items, in one step."""
+    def removed_after(self, seq: int, limit: int) -> list[tuple[int, str, Told]]:
+        """(number, product id, the item as it was told last) of staged removals beyond a number, in order."""
+        rows = self._db.execute(
+            "SELECT staged.seq, id, told_us, items.stock, items.price, items.sale_price, items.product "
+            "FROM staged JOIN items USING (id) WHERE staged.seq > ? AND kind = ? ORDER BY staged.seq LIMIT ?",
+            (seq, REMOVED, limit),
+        )
+        return [(row[0], row[1], Told(row[2], Standing(*row[3:6]), row[6])) for row in rows]
+
+    def told(self, product_ids: Sequence[str]) -> dict[str, Told]:
+        """Those of the products that this feed tells."""
+        marks = ",".join("?" * len(product_ids))
+        rows = self._db.execute(
+            f"SELECT id, told_us, stock, price, sale_price, product FROM items WHERE id IN ({marks})", product_ids
+        )
+        return {row[0]: Told(row[1], Standing(*row[2:5]), row[5]) for row in rows}
+
+    def hand_over(self, run: int, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
+        """Make staged removals (number, product, changes) the word of other feeds, in one step, and keep that the
+        removals of `run` were held against them."""
         self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute("DELETE FROM items WHERE id IN (SELECT id FROM staged WHERE kind = ?)", (REMOVED,))
+        self._db.executemany(
+            "UPDATE staged SET product = ?, changes = ?, kind = ? WHERE seq = ?",
+            ((product, changes, HANDED_OVER, seq) for seq, product, changes in rows),
+        )
+        self._put_fact(_SHARED_RUN, run)
+        self._db.execute("COMMIT")
+
+    def forget(self, product_ids: Iterable[str]) -> None:
+        """Take items out that nobody tells any more."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("DELETE FROM items WHERE id = ?", ((one,) for one in product_ids))
+        self._db.execute("COMMIT")
+
+    def settle(self, run: int, told_us: int) -> None:
+        """What is staged is in the log, told at `told_us`: make it the items, in one step."""
+        gone = (REMOVED, HANDED_OVER)
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("DELETE FROM items WHERE id IN (SELECT id FROM staged WHERE kind IN (?, ?))", gone)
         self._db.execute(
-            "INSERT INTO items (id, digest, stock, price, sale_price, product) SELECT id, digest, stock, price, "
-            "sale_price, product FROM staged WHERE kind <> ? ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, "
-            "stock = excluded.stock, price = excluded.price, sale_price = excluded.sale_price, "
-            "product = excluded.product",
-            (REMOVED,),
+            "INSERT INTO items (id, digest, stock, price, sale_price, product, told_us) SELECT id, digest, stock, "
+            "price, sale_price, product, ? FROM staged WHERE kind NOT IN (?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "digest = excluded.digest, stock = excluded.stock, price = excluded.price, "
+            "sale_price = excluded.sale_price, product = excluded.product, told_us = excluded.told_us",
+            (told_us, *gone),
         )
         self._db.execute("DELETE FROM staged")
         self._put_fact(_STAGED_RUN, 0)
+        self._put_fact(_SHARED_RUN, 0)
         self._put_fact(_APPLIED_RUN, run)
         self._db.execute("COMMIT")
 
@@ -198,11 +251,6 @@ class FeedStore:
         self._db.execute("COMMIT")
 
     # --- reading ----------------------------------------------------------------------------------------------
-
-    def product(self, product_id: str) -> bytes | None:
-        """The serialised product, as last applied."""
-        row = self._db.execute("SELECT product FROM items WHERE id = ?", (product_id,)).fetchone()
-        return None if row is None else row[0]
 
     def products_after(self, product_id: str, limit: int) -> list[tuple[str, bytes]]:
         """(id, serialised product) beyond an id, by id."""
@@ -229,6 +277,14 @@ class FeedStore:
         for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             self._db.execute(f'DROP TABLE "{name}"')
         self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+
+    def _bring_up(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        # Another connection may have done it while this one waited.
+        if self._one("PRAGMA user_version") == 1:
+            self._db.execute("ALTER TABLE items ADD COLUMN told_us INTEGER NOT NULL DEFAULT 0")
+            self._db.execute(f"PRAGMA user_version = {FORMAT}")
+        self._db.execute("COMMIT")
 
     def _one(self, query: str) -> int:
         return int(self._db.execute(query).fetchone()[0])

@@ -15,6 +15,7 @@ from services.ingest.feeds.books import FeedBooks
 from services.ingest.feeds.files import FeedFiles
 from services.ingest.feeds.importer import Importer
 from services.ingest.feeds.run import UNDER_WAY, FeedRun, RunState
+from services.ingest.feeds.shared import is_being_applied
 from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
@@ -45,12 +46,16 @@ class FeedShard:
 
     async def run(self) -> None:
         """Go on with what was under way, then keep the schedule, until cancelled or a run cannot go on."""
+        resumed = []
         for feed in self.books.all_feeds_with_runs():
             self.files(feed).forget_drafts()
             newest = self.books.newest_run(feed)
             if newest is not None and newest.state in UNDER_WAY:
-                _LOG.info("feed run resumed", feed=feed, run=newest.number, state=newest.state.value)
-                self._start(newest)
+                resumed.append(newest)
+        # The one that was being applied goes first, as it did before.
+        for run in sorted(resumed, key=lambda run: not is_being_applied(self.files(run.feed).store, run.number)):
+            _LOG.info("feed run resumed", feed=run.feed, run=run.number, state=run.state.value)
+            self._start(run)
         while True:
             async with self.changing:
                 await self._begin_due()

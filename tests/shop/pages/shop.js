@@ -4,7 +4,7 @@
 
 const query = new URLSearchParams(location.search);
 const $ = (selector) => document.querySelector(selector);
-const money = (amount) => "€ " + amount.toFixed(2);
+const money = (amount) => "$" + amount.toFixed(2);
 const safe = (text) => text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 const cart = JSON.parse(localStorage.getItem("shop_cart") || '{"lines":{}}');
 
@@ -40,7 +40,7 @@ function start(products) {
     cart.id = cart.id || crypto.randomUUID();
     localStorage.setItem("shop_cart", JSON.stringify(cart));
     count();
-    cdp("cart", { id: cart.id, items: items(), total: total(), currency: "EUR" });
+    cdp("cart", { id: cart.id, items: items(), total: total(), currency: "USD" });
   }
   document.addEventListener("click", (event) => {
     const { add, less, wish } = event.target.dataset;
@@ -96,7 +96,7 @@ function start(products) {
         event.preventDefault();
         const number = "LB-" + Date.now().toString(36).toUpperCase();
         cdp("identify", { email: new FormData(event.target).get("email") });
-        cdp("order", { id: number, cart_id: cart.id, items: items(), total: total(), currency: "EUR" });
+        cdp("order", { id: number, cart_id: cart.id, items: items(), total: total(), currency: "USD" });
         localStorage.removeItem("shop_cart");
         location.href = "done.html?order=" + number;
       };

@@ -1,4 +1,4 @@
-"""A channel shard among tiny real peers: a profile and an ingest server on port 0, an SMTP server, a memory log."""
+"""A channel shard among tiny real peers: profile, ingest and segment services on port 0, an SMTP server, a log."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Any
 
 import grpc
 from aiosmtpd import smtp as smtpd
+from google.protobuf.message import Message
 
 from cdp.channel.v1 import channel_pb2
+from cdp.definition.v1 import definition_pb2
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from cdp.profile.v1 import profile_pb2, profile_pb2_grpc
+from cdp.segment.v1 import computed_pb2, computed_pb2_grpc
 from core.clock import ManualClock
 from core.errors import unavailable
 from core.eventlog.memory import MemoryLog
@@ -40,10 +43,67 @@ PUBLIC = "https://t.shop.example"
 NO_CONTEXT: Any = None
 
 
+class Engine(computed_pb2_grpc.ComputedServiceServicer):
+    """Canned computed values: name -> contact -> value, model -> contact -> scores; calls are recorded. Unknown names
+    are refused, as the real one does. While `held`, answers of values wait."""
+
+    def __init__(self) -> None:
+        self.attributes: dict[str, dict[int, facts_pb2.Value]] = {}
+        self.interests: dict[str, dict[int, list[tuple[str, int]]]] = {}
+        self.calls: list[Message] = []
+        self.away = False
+        self.held: asyncio.Event | None = None
+
+    async def ListComputedAttributes(
+        self, request: computed_pb2.ListComputedAttributesRequest, context: Any
+    ) -> computed_pb2.ListComputedAttributesResponse:
+        """All names."""
+        await self._called(request, context)
+        revisions = [definition_pb2.Revision(name=name) for name in self.attributes]
+        return computed_pb2.ListComputedAttributesResponse(
+            attributes=[computed_pb2.ComputedAttribute(revision=one) for one in revisions]
+        )
+
+    async def ContactAttributes(
+        self, request: computed_pb2.ContactAttributesRequest, context: Any
+    ) -> computed_pb2.ContactAttributesResponse:
+        """Values of those who have them."""
+        await self._called(request, context)
+        if not set(request.names) <= set(self.attributes):
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown")
+        answer = computed_pb2.ContactAttributesResponse()
+        for contact in request.contacts:
+            held = {name: self.attributes[name].get(contact) for name in request.names}
+            told = {name: value for name, value in held.items() if value is not None}
+            answer.contacts.append(computed_pb2.ContactAttributes(attributes=told))
+        return answer
+
+    async def ContactInterests(
+        self, request: computed_pb2.ContactInterestsRequest, context: Any
+    ) -> computed_pb2.ContactInterestsResponse:
+        """The best of each."""
+        await self._called(request, context)
+        answer = computed_pb2.ContactInterestsResponse()
+        for contact in request.contacts:
+            scores = self.interests.get(request.model, {}).get(contact, [])[: request.most]
+            told = [computed_pb2.ScoredInterest(value=value, score_units=units) for value, units in scores]
+            answer.contacts.append(computed_pb2.ContactInterests(interests=told))
+        return answer
+
+    async def _called(self, request: Message, context: Any) -> None:
+        self.calls.append(request)
+        if self.away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        if self.held is not None:
+            await self.held.wait()
+
+
 class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServiceServicer):  # type: ignore[misc]
     """Canned profiles, recorded items. `closed` makes ingest answer UNAVAILABLE."""
 
     def __init__(self) -> None:
+        self.engine = Engine()  # type: ignore[abstract]
+        self.position = 0
         self.profiles: dict[int, profile_pb2.Profile] = {}
         self.items: list[ingest_pb2.BatchItem] = []
         self.positions: list[int] = []
@@ -59,8 +119,11 @@ class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServi
         if self.profiles_away:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         self.positions.append(request.min_upstream_position)
+        async with self.changed:
+            self.changed.notify_all()
         none = profile_pb2.Profile()
-        return profile_pb2.BatchGetResponse(profiles=[self.profiles.get(one, none) for one in request.contacts])
+        found = [self.profiles.get(one, none) for one in request.contacts]
+        return profile_pb2.BatchGetResponse(profiles=found, position=self.position)
 
     async def IngestBatch(self, request: ingest_pb2.IngestBatchRequest, context: Any) -> ingest_pb2.IngestBatchResponse:
         """Keep the items."""
@@ -73,9 +136,10 @@ class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServi
         return ingest_pb2.IngestBatchResponse(results=results, position=1)
 
     def serve(self, server: grpc.aio.Server) -> None:
-        """Answer for both services."""
+        """Answer for all services."""
         profile_pb2_grpc.add_ProfileServiceServicer_to_server(self, server)
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(self, server)
+        computed_pb2_grpc.add_ComputedServiceServicer_to_server(self.engine, server)
 
     def add(self, contact: int, email: str, consent: str = "granted", at_us: int = 1, channel: str = "email") -> None:
         """A profile with an email and one consent."""

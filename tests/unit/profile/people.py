@@ -46,11 +46,12 @@ def event(
     message_id: str,
     at_us: int,
     *identifiers: Identifier,
-    received_us: int = T,
+    received_us: int | None = None,
     flags: int = 0,
     type_: str = "app_opened",
 ) -> Event:
-    """A plain event."""
+    """A plain event; received at T, or as it happened if that is later, unless told otherwise."""
+    received_us = max(at_us, T) if received_us is None else received_us
     return Event(message_id, type_, at_us, received_us, identifiers, {}, (), flags)
 
 

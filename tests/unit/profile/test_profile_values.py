@@ -124,6 +124,17 @@ def test_the_stored_form_of_a_profile() -> None:
         b'"t":-9,"undone":[3],"v":2}'
     )
     assert encode_profile(absorbed(one, 2)) == b'{"into":2,"k":"key","n":7,"t":-5,"v":2}'
+    waiting = replace(
+        other,
+        consents={},
+        attributes_ahead={"city": (Attribute("Lviv", 5, 1), Attribute(None, 6, 2))},
+        lists_ahead={"vip": (ListMove(True, 5, 1),)},
+    )
+    assert encode_profile(waiting) == (
+        b'{"a":{},"c":{},"fa":{"city":[["Lviv",5,1],[null,6,2]]},"fl":{"vip":[[true,5,1]]},"i":[],"k":"other",'
+        b'"l":{},"n":9,"t":-9,"v":2}'
+    )
+    assert decode_profile(encode_profile(waiting)) == waiting
 
 
 def test_later_writes_win_and_of_one_instant_the_later_in_the_log() -> None:

@@ -32,7 +32,7 @@ def import_(store: FeedStore, run: int, items: list[RawItem], *, partial: bool =
     tally = Staging(store, RULES, 10**6, compare=True, partial=partial).stage(items, lambda _: None)
     store.staged_whole(run)
     told = [facts_pb2.Product.FromString(product + changes) for _, product, changes in store.staged_after(0, 10**6)]
-    store.settle(run)
+    store.settle(run, run)
     assert tally.read == len(items) == tally.accepted + tally.rejected
     assert len(store.rejected_after(0, 10**6)) == tally.rejected
     return told
@@ -167,6 +167,19 @@ def test_a_store_of_another_format_begins_anew(tmp_path: Path) -> None:
     store._db.execute(f"PRAGMA user_version = {FORMAT + 1}")
     store.close()
     assert FeedStore(path).count() == 0
+
+
+def test_a_store_of_the_first_format_keeps_its_items(tmp_path: Path) -> None:
+    path = tmp_path / "items.sqlite"
+    store = FeedStore(path)
+    import_(store, 1, [item(1, "a", "1", "1")])
+    store._db.execute("ALTER TABLE items DROP COLUMN told_us")
+    store._db.execute("PRAGMA user_version = 1")
+    store.close()
+    again = FeedStore(path)
+    assert again.told(("a",))["a"].at_us == 0
+    import_(again, 2, [item(1, "a", "2", "1")])
+    assert FeedStore(path).told(("a",))["a"].at_us == 2
 
 
 def test_a_broken_store_is_put_aside(tmp_path: Path) -> None:

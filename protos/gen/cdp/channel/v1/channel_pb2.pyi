@@ -530,7 +530,13 @@ Global___ListMessagesResponse: _TypeAlias = ListMessagesResponse  # noqa: Y015
 
 @_typing.final
 class Template(_message.Message):
-    """Liquid templates. For webhooks only `body_text` (a JSON document) is used."""
+    """Liquid templates. For webhooks only `body_text` (a JSON document) is used.
+
+    They see the values of the message, and `contact` (identifiers, attributes, computed attributes, `key`), `interests`
+    (`interests.category`, `.brand` and `.tag`: at most 20, the best first, each with `value` and `score`), `items`,
+    `message`, `now` and `today`. What is missing is empty. Computed attributes and interests are as of the moment of
+    writing; a message whose template names some waits while the segment engine is away.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import signal
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -155,7 +156,10 @@ async def browsing(path: str, folder: Path, *, as_person: bool = True) -> AsyncI
     if as_person:
         flags.append("--disable-blink-features=AutomationControlled")
     with (folder.parent / f"{folder.name}.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(path, *flags, "about:blank", stdout=log, stderr=log)
+        # Debian's program is a shell script that starts the browser: a session of its own, so that both are ended.
+        process = await asyncio.create_subprocess_exec(
+            path, *flags, "about:blank", stdout=log, stderr=log, start_new_session=True
+        )
         try:
             connection = await connect(await _address(folder, process), max_size=None)
             browser = Browser(connection, as_person)
@@ -164,7 +168,8 @@ async def browsing(path: str, folder: Path, *, as_person: bool = True) -> AsyncI
             finally:
                 await browser.stop()
         finally:
-            process.terminate()
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGTERM)
             await asyncio.wait_for(process.wait(), _PATIENCE_S)
 
 

@@ -6,8 +6,8 @@ import asyncio
 import base64
 import json
 import os
-import signal
 import shutil
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count

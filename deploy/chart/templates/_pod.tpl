@@ -25,6 +25,10 @@
 - name: {{ $name }}
   value: {{ include "cdp.roleName" (dict "root" $root "role" $role) }}:50051
 {{- end }}
+{{- /* Each lets through its even share of a key's rate; scaled out by load, the shares stay those of the fewest. */}}
+{{- $ingest := .root.Values.roles.ingest }}
+- name: CDP_INGEST_PROCESSES
+  value: {{ ternary $ingest.autoscaling.minReplicas $ingest.replicas $ingest.autoscaling.enabled | int | quote }}
 - name: CDP_LOG_FORMAT
   value: json
 - name: CDP_LOG_LEVEL

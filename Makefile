@@ -3,11 +3,12 @@
 PYTHON  ?= python3
 UV      ?= $(shell command -v uv 2>/dev/null)
 FUZZ_S  ?= 600
-WORKERS ?= 4
+WORKERS ?= 6
 
 VENV      := .venv
 BIN       := $(VENV)/bin
 STAMP     := $(VENV)/.installed
+KERNELS   := $(VENV)/.kernels
 LEFT_OUT  := build/left-out.txt
 PROTO_SET := build/protos.binpb
 OUTSIDE_TESTS := tests/browser tests/sdk
@@ -24,7 +25,7 @@ step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help install run test lint fmt fmt-check types imports protos protos-check deploy-check pytest \
+.PHONY: help install kernels run test lint fmt fmt-check types imports protos protos-check deploy-check pytest \
 	left-out bench load fault fuzz lock clean
 
 help: ## this list
@@ -50,7 +51,14 @@ else
 endif
 	@touch $@
 
-run: install ## start everything with real data: embedded log, five services, demo
+kernels: $(KERNELS) ## compile the loops of core/kernels once; a process that starts without waits half a minute longer
+
+$(KERNELS): $(STAMP) $(wildcard core/kernels/*.py)
+	$(call step,kernels: compile the loops of core/kernels)
+	@$(BIN)/python -c 'from core.kernels.warm import warm_up; warm_up()'
+	@touch $@
+
+run: install kernels ## start everything with real data: embedded log, five services, demo
 	$(call step,run: cdp up --demo)
 	@$(BIN)/cdp up --demo
 
@@ -97,7 +105,7 @@ deploy-check: install ## hadolint, helm lint --strict, kubernetes-validate --str
 	@mkdir -p $(dir $(LEFT_OUT))
 	@$(BIN)/python deploy/check.py $(DEPLOY_FLAGS)
 
-pytest: install ## the tests, without the long fault runs; narrow with ARGS='tests/unit -k name'
+pytest: install kernels ## the tests, without the long fault runs; narrow with ARGS='tests/unit -k name'
 	$(call step,pytest)
 ifneq ($(ARGS),)
 	@$(BIN)/python -m pytest -m "not fault" $(ARGS)
@@ -115,20 +123,20 @@ left-out:
 	@echo "  long fault runs over the whole data set (make fault), benchmarks (make bench), load (make load), long fuzzing (make fuzz)"
 	@echo "  building and running the image, and installing the chart: both need a container engine or a cluster"
 
-bench: install ## figures of this machine against DuckDB and ClickHouse, printed and written to build/bench.json
+bench: install kernels ## figures of this machine against DuckDB and ClickHouse, printed and written to build/bench.json
 	$(call step,bench)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-load: install ## the segment query endpoint under load, while events come in; printed and written to build/load.json
+load: install kernels ## the segment query endpoint under load, while events come in; printed and written to build/load.json
 	$(call step,load)
 	@$(BIN)/python -m tests.load $(ARGS)
 
-fault: install ## kill -9 at every named point, full disks, poison, overload, whole data set; narrow with ARGS='-k name'
+fault: install kernels ## kill -9 at every named point, full disks, poison, overload, whole data set; narrow with ARGS='-k name'
 	$(call step,fault)
 	@$(BIN)/python -m pytest tests/fault $(ARGS)
 	@$(BIN)/python -m pytest tests/property -m fault $(ARGS); status=$$?; test $$status -eq 0 -o $$status -eq 5
 
-fuzz: install ## property tests for FUZZ_S=600 seconds, a new seed each time; a seed again with SEED=n
+fuzz: install kernels ## property tests for FUZZ_S=600 seconds, a new seed each time; a seed again with SEED=n
 	$(call step,fuzz: $(FUZZ_S) s)
 	@CDP_FUZZ_SECONDS=$(FUZZ_S) $(if $(SEED),CDP_FUZZ_SEED=$(SEED)) $(BIN)/python -m pytest tests/property $(ARGS)
 

@@ -12,7 +12,7 @@ import grpc
 
 from cdp.ingest.v1 import ingest_pb2
 from cdp.workspace.v1 import workspace_pb2, workspace_pb2_grpc
-from services.demo.client import CALL_S, Client, again
+from services.demo.client import CALL_S, Client, DemoError, again
 from services.demo.screen import Screen
 from services.runtime.facts import columns_from_proto
 from services.runtime.server_process import free_port
@@ -49,7 +49,22 @@ class DemoShop:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=_ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"}, stdout=asyncio.subprocess.DEVNULL
         )
-        return cls(url, process)
+        shop = cls(url, process)
+        await shop._opened(port)
+        return shop
+
+    async def _opened(self, port: int) -> None:
+        """Return once the port answers. Raises DemoError when the server ends instead."""
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                if self._process.returncode is not None:
+                    raise DemoError(f"the demo shop ended with {self._process.returncode}") from None
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return
 
     async def close(self) -> None:
         """End it. Idempotent."""

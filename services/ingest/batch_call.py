@@ -48,7 +48,8 @@ async def take_batch(way: Way, items: object, body_bytes: int, take: Take, parts
     turn_until_s = time.perf_counter() + _TURN_S
     for index, item in enumerate(items):
         # Only in a body larger than one item may be can an item be too large.
-        size_bytes = body_bytes // len(items)
+        # What stands beside the calls in the body is no part of them.
+        size_bytes = min(body_bytes // len(items), MAX_EVENT_BYTES)
         if body_bytes > MAX_EVENT_BYTES and _BYTES_A_SIGN * len(repr(item)) > MAX_EVENT_BYTES:
             size_bytes = size_of(item)
         calls = parts(item)

@@ -18,7 +18,7 @@ from core.errors import CdpError
 
 #: Fields whose values are ours: made by this code, or set by those who run it.
 SHOWN = frozenset({
-    "accepted", "after", "below", "bytes", "changed", "channel", "consumer", "count", "end", "entries", "epoch",
+    "accepted", "after", "below", "bytes", "changed", "channel", "consumer", "count", "days", "end", "entries", "epoch",
     "event", "file", "files", "free_bytes", "grpc", "http_port", "keep_free_bytes", "lease", "left", "level",
     "method", "module", "number", "on", "orders", "path", "pause_s", "position", "read", "recorded", "rejected",
     "removed", "returncode", "role", "roles", "row", "short", "state", "timestamp", "waited_s", "where", "workspace",

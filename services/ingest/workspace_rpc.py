@@ -161,7 +161,7 @@ class WorkspaceRpc(workspace_pb2_grpc.WorkspaceServiceServicer):
             return
         held = await self._ways.told_in_its_currency(who.workspace)
         if held:
-            what = f"stays {now}: the workspace has {held} in it already; make another workspace for {currency[:10]!r}"
+            what = f"stays {now}: the workspace has {held} in it already; make another workspace for another one"
             place = Violation("workspace.currency", what)
             raise CdpError(Code.CONFLICT, "CURRENCY_IN_USE", f"workspace.currency: {what}", violations=(place,))
 

@@ -134,7 +134,8 @@ async def _equal(shop: Shop, folder: Path, kind: str) -> None:
     facts = await shop.facts()
     assert facts.told() == wanted.told()
     assert (await shop.report()).decode() == report
-    assert facts.written < 2 * wanted.written
+    # Dead in front of the first kept progress, the whole file is read once more; never twice more.
+    assert facts.written < 3 * wanted.written
 
 
 @pytest.mark.parametrize("kind", KINDS)

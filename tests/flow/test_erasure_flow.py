@@ -22,6 +22,7 @@ from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from cdp.profile.v1 import profile_pb2, profile_pb2_grpc
 from core.clock import DAY_US, SECOND_US, ManualClock
+from services.demo.client import again
 from services.profile_unification.app import UnificationService
 from services.runtime.errors import from_rpc
 from services.runtime.redis_log import RedisLog
@@ -179,9 +180,9 @@ async def open_shop(folder: Path, server: ValkeyServer | None, smtp_url: str) ->
     ):
         shop = Shop(platform, dict.fromkeys(ALL_ROLES, channel))
         settings = channel_pb2.Settings(live=True, **{"from": "Shop <shop@example.com>"})
-        await shop.channel.UpdateSettings(
-            channel_pb2.UpdateSettingsRequest(settings=settings), metadata=platform.metadata
-        )
+        update = channel_pb2.UpdateSettingsRequest(settings=settings)
+        # The channel may not own the workspace yet.
+        await again(lambda: shop.channel.UpdateSettings(update, metadata=platform.metadata))
         yield shop
 
 

@@ -34,9 +34,10 @@ def is_public(text: str) -> bool:
     return _is_public(address)
 
 
-async def pin(host: str, port: int, private_hosts: Collection[str]) -> str:
+async def pin(host: str, port: int, private_hosts: Collection[str], listed_in: str) -> str:
     """The address to call for `host`: resolved once, and every address of the answer must be public unless the host is
-    one of `private_hosts`. Raises INVALID / PRIVATE_ADDRESS, or UNAVAILABLE / HOST_NOT_FOUND."""
+    one of `private_hosts`, which people find under the name `listed_in`. Raises INVALID / PRIVATE_ADDRESS, or
+    UNAVAILABLE / HOST_NOT_FOUND."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -45,7 +46,7 @@ async def pin(host: str, port: int, private_hosts: Collection[str]) -> str:
     if host.lower() not in private_hosts:
         private = [address for address in addresses if not is_public(address)]
         if private:
-            raise invalid("PRIVATE_ADDRESS", f"{host} leads to {private[0]}, which is no public address")
+            raise invalid("PRIVATE_ADDRESS", f"{host} leads to {private[0]}; list it in {listed_in}")
     return addresses[0]
 
 

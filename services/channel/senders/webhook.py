@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import socket
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -13,12 +12,12 @@ import httpx2
 from cdp.profile.v1 import profile_pb2
 from core.clock import SECOND_US
 from core.delivery.outbox import Accepted, Deferred, Outcome, Rejected, Unknown
-from core.errors import CdpError, invalid, unavailable
+from core.errors import CdpError, invalid
 from services.channel.channel_settings import ChannelSettings, is_webhook_url
 from services.channel.render import CompiledTemplate, compile_json, render_json
-from services.channel.senders.addresses import is_public
 from services.channel.senders.sender import Envelope, Prepared
 from services.channel.templates import Template
+from services.runtime.addresses import pin
 
 _TIMEOUT_S = 10.0
 _LIMIT_REPLY_BYTES = 4_096
@@ -74,7 +73,7 @@ class WebhookSender:
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
-            pinned = await pin(host, port, prepared.settings.allowed_private_hosts)
+            pinned = await pin(host, port, prepared.settings.allowed_private_hosts, "allowed_private_hosts")
         except CdpError as error:
             if error.retry_after_s is not None:
                 return Deferred(error.reason, error.message)
@@ -108,21 +107,6 @@ class WebhookSender:
     async def close(self) -> None:
         """See Sender."""
         await self._client.aclose()
-
-
-async def pin(host: str, port: int, allowed_private_hosts: frozenset[str]) -> str:
-    """The address to call for `host`: resolved once, and every address of the answer must be public unless the host
-    is allowed by name. Raises INVALID/PRIVATE_ADDRESS, or UNAVAILABLE/HOST_NOT_FOUND when it does not resolve."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise unavailable("HOST_NOT_FOUND", f"{host} does not resolve: {error}") from error
-    addresses = [str(entry[4][0]) for entry in found]
-    if host.lower() not in allowed_private_hosts:
-        private = [address for address in addresses if not is_public(address)]
-        if private:
-            raise invalid("PRIVATE_ADDRESS", f"{host} leads to {private[0]}; list it in allowed_private_hosts")
-    return addresses[0]
 
 
 async def _first_bytes(response: httpx2.Response) -> str:

@@ -15,7 +15,7 @@ from typing import TypeVar
 from cdp.bulk.v1 import bulk_pb2 as pb
 from core.clock import Clock
 from core.errors import CdpError, Code, conflict
-from services.ingest.bulk.aside import Reading, reading_aside
+from services.ingest.bulk.aside import READER_DIED, Reading, reading_aside
 from services.ingest.bulk.books import ImportBooks
 from services.ingest.bulk.door_rules import DoorRules, rules_of_way
 from services.ingest.bulk.entry import ImportedEntry
@@ -123,6 +123,11 @@ class Importer:
             appending = _Appending(self, reading, report, run)
             try:
                 preview = await appending.follow()
+            except CdpError as error:
+                if error.reason == READER_DIED:
+                    # One that dies soon after every start must still bring the import further.
+                    await appending.keep()
+                raise
             finally:
                 await appending.close()
         failpoint("bulk.appended")
@@ -199,6 +204,12 @@ class _Appending:
                 await self._settle()
         raise AssertionError("the reader ends with a preview, or raises")
 
+    async def keep(self) -> None:
+        """Make durable how far it is."""
+        self._kept_row, self._kept_s = self.run.row, self._seconds()
+        await asyncio.to_thread(self._report.sync)
+        await self._importer.keep(self.run)
+
     async def close(self) -> None:
         """Let nothing go on behind the import's back."""
         for task, _ in self._way:
@@ -218,9 +229,7 @@ class _Appending:
         await self._reading.acknowledge(await self._importer.rules())
         now_s = self._seconds()
         if self.run.row - self._kept_row >= _KEEP_ROWS or now_s - self._kept_s > _KEEP_S:
-            self._kept_row, self._kept_s = self.run.row, now_s
-            await asyncio.to_thread(self._report.sync)
-            await self._importer.keep(self.run)
+            await self.keep()
 
     async def _append(self, frame: EntryFrame) -> int:
         if not frame.count or self.run.dry_run:

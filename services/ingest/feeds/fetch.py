@@ -108,7 +108,7 @@ async def _once(
     host = checked_url(url, limits)
     parts = urlsplit(url)
     port = parts.port or _PORTS[parts.scheme]
-    pinned = await pin(host, port, limits.private_hosts)
+    pinned = await pin(host, port, limits.private_hosts, "CDP_FEED_PRIVATE_HOSTS")
     authority = f"[{pinned}]" if ":" in pinned else pinned
     target = f"{parts.scheme}://{authority}:{port}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
     headers = {

@@ -6,8 +6,8 @@ import pytest
 
 from core.errors import CdpError
 from services.channel.channel_settings import is_webhook_url
-from services.channel.senders.addresses import is_public
-from services.channel.senders.webhook import pin, signature
+from services.channel.senders.webhook import signature
+from services.runtime.addresses import is_public, pin
 
 PRIVATE = (
     *("127.0.0.1", "127.9.9.9", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"),
@@ -33,11 +33,11 @@ def test_public_forms(address: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "2130706433", "0x7f.1", "64:ff9b::7f00:1"])
 async def test_a_private_host_is_refused_unless_allowed_by_name(host: str) -> None:
     with pytest.raises(CdpError) as caught:
-        await pin(host, 80, frozenset({"other.example"}))
+        await pin(host, 80, frozenset({"other.example"}), "allowed_private_hosts")
     assert caught.value.reason in ("PRIVATE_ADDRESS", "HOST_NOT_FOUND")
     if host in ("127.0.0.1", "localhost"):
         assert caught.value.reason == "PRIVATE_ADDRESS"
-        assert await pin(host, 80, frozenset({host})) in ("127.0.0.1", "::1")
+        assert await pin(host, 80, frozenset({host}), "allowed_private_hosts") in ("127.0.0.1", "::1")
 
 
 @pytest.mark.parametrize(

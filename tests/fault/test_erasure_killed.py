@@ -11,6 +11,7 @@ import grpc
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from cdp.profile.v1 import profile_pb2, profile_pb2_grpc
+from services.demo.client import again
 from services.runtime.errors import from_rpc
 from services.runtime.roles import Role
 from tests.fault.processes import Processes, platform
@@ -52,14 +53,15 @@ async def told(processes: Processes, mark: str) -> None:
     event = ingest_pb2.Event(
         type="app_opened", identifiers=[email], params={"note": facts_pb2.Value(text=f"{mark} note")}
     )
+    metadata = _metadata(processes)
     async with grpc.aio.insecure_channel(processes.address(Role.INGEST)) as channel:
         stub = ingest_pb2_grpc.IngestServiceStub(channel)
-        await stub.Identify(ingest_pb2.IdentifyRequest(person=person), metadata=_metadata(processes), timeout=20)
-        answer = await stub.Track(ingest_pb2.TrackRequest(event=event), metadata=_metadata(processes), timeout=20)
+        await again(lambda: stub.Identify(ingest_pb2.IdentifyRequest(person=person), metadata=metadata, timeout=20))
+        answer = await again(lambda: stub.Track(ingest_pb2.TrackRequest(event=event), metadata=metadata, timeout=20))
     async with grpc.aio.insecure_channel(processes.address(Role.PROFILE_UNIFICATION)) as channel:
         request = profile_pb2.BatchGetRequest(min_upstream_position=answer.position)
         stubs = profile_pb2_grpc.ProfileServiceStub(channel)
-        await stubs.BatchGet(request, metadata=_metadata(processes), timeout=20)
+        await again(lambda: stubs.BatchGet(request, metadata=metadata, timeout=20))
 
 
 async def _restarted(processes: Processes, role: Role, point: str) -> None:
@@ -99,7 +101,7 @@ async def _finished(processes: Processes, mark: str) -> profile_pb2.ErasureCerti
     async with grpc.aio.insecure_channel(processes.address(Role.PROFILE_UNIFICATION)) as channel:
         stub = profile_pb2_grpc.ProfileServiceStub(channel)
         while True:
-            operation = await stub.GetErasure(request, metadata=_metadata(processes), timeout=20)
+            operation = await again(lambda: stub.GetErasure(request, metadata=_metadata(processes), timeout=20))
             if operation.done:
                 assert operation.response.Unpack(certificate)
                 return certificate
@@ -113,7 +115,7 @@ async def _is_there(processes: Processes, mark: str) -> bool:
     async with grpc.aio.insecure_channel(processes.address(Role.PROFILE_UNIFICATION)) as channel:
         stub = profile_pb2_grpc.ProfileServiceStub(channel)
         try:
-            await stub.Get(request, metadata=_metadata(processes), timeout=20)
+            await again(lambda: stub.Get(request, metadata=_metadata(processes), timeout=20))
         except grpc.aio.AioRpcError as error:
             assert from_rpc(error).reason == "NO_SUCH_CONTACT"
             return False

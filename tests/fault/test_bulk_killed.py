@@ -137,8 +137,15 @@ async def _equal(shop: Shop, folder: Path, kind: str) -> None:
     assert facts.written < 2 * wanted.written
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("point", ["bulk.entry_appended:9", "bulk.appended:1"])
+@pytest.mark.parametrize(
+    ("point", "kind"),
+    [
+        ("bulk.entry_appended:9", "events"),
+        ("bulk.appended:1", "contacts"),
+        pytest.param("bulk.entry_appended:9", "contacts", marks=pytest.mark.fault),
+        pytest.param("bulk.appended:1", "events", marks=pytest.mark.fault),
+    ],
+)
 async def test_an_import_survives_a_kill_at_every_named_point(tmp_path: Path, point: str, kind: str) -> None:
     async with platform(tmp_path / "house", {}, (Role.INGEST,)) as processes:
         processes.kill(Role.INGEST)
@@ -162,6 +169,7 @@ async def test_a_reader_that_dies_is_begun_anew(tmp_path: Path) -> None:
         await shop.close()
 
 
+@pytest.mark.fault
 async def test_an_import_survives_kills_at_any_moment(tmp_path: Path) -> None:
     seed = random.randrange(10**9)
     print(f"seed {seed}")

@@ -32,7 +32,7 @@ from tests.property.brief import brief
 from tests.property.test_standing_oracle import Follower, timed
 
 _FIRST = int(os.environ.get("CDP_FUZZ_SEED", "0"))
-SEEDS = range(_FIRST, _FIRST + 10)
+SEEDS = range(_FIRST, _FIRST + (40 if "CDP_FUZZ_SECONDS" in os.environ else 6))
 
 
 def computed_scene(seed: int, questions: int = 10) -> Scene:

@@ -9,7 +9,8 @@ from typing import Any
 
 from hdrh.histogram import HdrHistogram
 
-#: The knee is the highest rate at which p99 stays below this, and at least that share of what was offered is answered.
+#: The knee is the highest rate up to which p99 stays below this, and at least that share of what was offered is
+#: answered.
 KNEE_P99_MS = 100.0
 KNEE_ANSWERED = 0.98
 #: Latencies are told to three digits from a microsecond to a minute.

@@ -22,8 +22,6 @@ from tests.load.outcome import Outcome, figures, new_histogram, percentile_ms
 from tests.load.plan import LoadPlan
 from tests.load.processors import shares, used
 
-#: Two rates in a row that were too much: the next ones would be as well.
-_ENOUGH = 2
 
 #: Hears of every step: name, rate, outcome, and busy cores by who.
 Say = Callable[[str, int, Outcome, dict[str, float]], None]
@@ -59,18 +57,16 @@ class Steps:
         return outcome, busy
 
     async def sweep(self, mix: str) -> tuple[int, list[dict[str, object]]]:
-        """The knee (0: the lowest rate was too much) and every step."""
-        knee, misses = 0, 0
+        """The knee (0: the lowest rate was too much) and every step. The first step that fails ends it: a rate above
+        one that failed is none that the server can be trusted with."""
+        knee = 0
         steps: list[dict[str, object]] = []
         for rate in self.plan.rates:
             outcome, busy = await self.step(f"sweep {mix}", mix, rate, self.plan.step_s)
             steps.append({"rate": rate, "holds": outcome.holds(), **outcome.report(), "busy_cores": busy})
-            if outcome.holds():
-                knee, misses = rate, 0
-                continue
-            misses += 1
-            if misses == _ENOUGH:
+            if not outcome.holds():
                 break
+            knee = rate
         return knee, steps
 
     async def hold(self, mix: str, rate: int) -> dict[str, object]:

@@ -131,6 +131,8 @@ def _of_leaf(condition: Node, answers: Mapping[str, _Truths]) -> _Truths:
             return _EITHER
         case AttributeCondition(Comparison() as test) | HasBeen(test):
             return _YES if test.compare in _NEGATIVE else _NO
+        case EventCount(same=str()):
+            return _NO  # some value has to satisfy it, and there is none
         case EventCount(events=EventSelection(window=SinceLast() | UntilFirst())):
             return _NO
         case MessageCount(window=SinceLast() | UntilFirst()):

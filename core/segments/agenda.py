@@ -11,8 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from heapq import heappop, heappush
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.index.root import Edges as Pairs
 from core.index.root import Root
@@ -35,6 +37,48 @@ class Due:
 
     contacts: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     whole: set[str] = field(default_factory=set)
+
+    def asked(self) -> dict[str, NDArray[np.uint32] | None]:
+        """Segment -> its contacts, ascending; None: everyone."""
+        some = {name: np.unique(np.array(contacts, np.uint32)) for name, contacts in self.contacts.items()}
+        return some | dict.fromkeys(self.whole)
+
+
+class Agenda:
+    """What is due in a span, instant by instant. While time passes, more becomes due: somebody who enters or leaves a
+    segment that others remember is due in those again after each of their offsets (`was in S between 1 and 2 days
+    ago`)."""
+
+    def __init__(self, segments: Mapping[str, Saved], found: Iterable[tuple[int, Due]], until_us: int) -> None:
+        self._due = dict(found)
+        self._instants = list(self._due)  # ascending, so a heap
+        self._until_us = until_us
+        self._offsets: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        for name, saved in segments.items():
+            for past, offsets in saved.edges.histories.items():
+                self._offsets[past] += [(name, offset_us) for offset_us in offsets if offset_us > 0]
+
+    @property
+    def next_us(self) -> int:
+        """The next instant at which something is due; after the span if there is none."""
+        return self._instants[0] if self._instants else self._until_us + 1
+
+    def pop(self) -> tuple[int, Due]:
+        """Take what is due next. IndexError if there is nothing."""
+        instant = heappop(self._instants)
+        return instant, self._due.pop(instant)
+
+    def remember(self, changed: Mapping[str, NDArray[np.uint32]], at_us: int) -> None:
+        """Who changed in which segments at an instant of the span."""
+        for past, contacts in changed.items():
+            for name, offset_us in self._offsets.get(past, ()):
+                instant = at_us + offset_us
+                if instant > self._until_us:
+                    continue
+                if instant not in self._due:
+                    self._due[instant] = Due()
+                    heappush(self._instants, instant)
+                self._due[instant].contacts[name] += contacts.tolist()
 
 
 def agenda(

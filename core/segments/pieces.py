@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,11 @@ class Steps:
     def in_any(self, _: str, contacts: NDArray[np.uint32]) -> Steps:
         """The steps of some of the contacts, whichever segment they changed in."""
         return self.of(contacts)
+
+
+def passing(cause: Cause) -> Callable[[str, NDArray[np.uint32]], Steps]:
+    """The steps of what time or a publication changes: of any segment's contacts, one for all of them."""
+    return lambda _, contacts: same_step(contacts, 0, cause, -1)
 
 
 def same_step(contacts: NDArray[np.uint32], order: int, cause: Cause, effective_at_us: int) -> Steps:

@@ -8,7 +8,6 @@ cost does not grow with the base.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -23,13 +22,13 @@ from core.index.index import Index
 from core.index.root import Root
 from core.query.execute import LeafCache
 from core.query.knowledge import Knowledge
-from core.segments.agenda import agenda, midnights_between
+from core.segments.agenda import Agenda, agenda, midnights_between
 from core.segments.asking import Asker
 from core.segments.changes import NO_CHANGES, BulkChange, Cause, Change, Changes
 from core.segments.fresh import appeared
 from core.segments.histories import Histories, erased_by
 from core.segments.passing import Pairs, is_simple, quick_changes
-from core.segments.pieces import Pieces, Steps, same_step
+from core.segments.pieces import Pieces, Steps, passing, same_step
 from core.segments.publication import Number, Publication
 from core.segments.published import Published as Published
 from core.segments.published import StandingView as StandingView
@@ -278,9 +277,10 @@ class Standing:
         pieces: Pieces,
         *,
         together: bool = False,
-    ) -> None:
+    ) -> Mapping[str, NDArray[np.uint32]]:
         """Ask segments about contacts (None: everyone) at the present instant, each after those it refers to; whoever
-        changed in a segment is asked in those that remember it. `together`: at a publication, which stirs nothing."""
+        changed in a segment is asked in those that remember it, and returned. `together`: at a publication, which stirs
+        nothing."""
         if not together:
             self._publication.stir(asked, self._clock_us)
         asker = self._asker(root)
@@ -303,6 +303,7 @@ class Standing:
             if name in self._remembered:
                 changed[name] = contacts
                 asker.forget_histories()
+        return changed
 
     def _swap(
         self, name: str, asker: Asker, candidates: NDArray[np.uint32] | None, *, together: bool
@@ -372,22 +373,21 @@ class Standing:
         if not exact:
             return
         histories = self._histories.views(self._remembered)
-        due = deque(agenda(root, exact, self._zone, self._clock_us, until_us, histories, moved))
+        due = Agenda(exact, agenda(root, exact, self._zone, self._clock_us, until_us, histories, moved), until_us)
         while True:
             publication_us = self._publication.due_us
-            next_us = due[0][0] if due else until_us + 1
-            if publication_us is not None and publication_us <= until_us and publication_us < next_us:
+            if publication_us is not None and publication_us <= until_us and publication_us < due.next_us:
                 self._clock_us = publication_us
                 names = self._publication.renew(self._saved, root, self._clock_us)
                 asked: dict[str, NDArray[np.uint32] | None] = dict.fromkeys(names)
-                self._ask(root, asked, lambda _, some: same_step(some, 0, Cause.POPULATION, -1), pieces, together=True)
-                continue
-            if not due:
+                cause = Cause.POPULATION
+            elif due.next_us <= until_us:
+                self._clock_us, at_once = due.pop()
+                asked, cause = at_once.asked(), Cause.TIME
+            else:
                 return
-            self._clock_us, at_once = due.popleft()
-            asked = {name: np.unique(np.array(contacts, np.uint32)) for name, contacts in at_once.contacts.items()}
-            asked |= dict.fromkeys(at_once.whole)
-            self._ask(root, asked, lambda _, some: same_step(some, 0, Cause.TIME, -1), pieces)
+            changed = self._ask(root, asked, passing(cause), pieces, together=cause is Cause.POPULATION)
+            due.remember(changed, self._clock_us)
 
     def _asker(self, root: Root) -> Asker:
         return Asker(root, self._clock_us, lambda: self.knowledge)

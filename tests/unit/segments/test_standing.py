@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from core.clock import DAY_US
 from core.index.index import Index
+from core.query.ast import Rule
 from core.query.binding.bind import bind
 from core.query.execute import evaluate
 from core.query.text.parse import parse
@@ -60,3 +62,22 @@ def test_facts_that_came_while_nothing_was_saved_count_for_what_is_saved_again()
     standing.apply(again)
     expected = evaluate(saved.bound, standing.publish().root, NOW_US + 1, {}).members
     assert standing.members("viewed") == expected
+
+
+def test_who_enters_while_time_passes_is_due_again_in_what_remembers_it_within_the_same_span() -> None:
+    # `average at least average` goes by published numbers, so time passes for "big" instant by instant.
+    texts = {
+        "big": "did product_viewed between 10 and 90 days ago or (age is missing and age at least average)",
+        "was big": 'was in segment "big" at any time between 2 and 90 days ago',
+    }
+    standing = Standing(Index(), ZONE, NOW_US - 1)
+    earlier: dict[str, Rule] = {}
+    for name, text in texts.items():
+        rule = parse(text)
+        standing.save(Saved.make(name, 1, bind(rule, names_of(Index().root(), earlier, ZONE))), (), NOW_US - 1)
+        earlier[name] = rule
+    standing.apply(batch())
+    standing.advance(NOW_US + 20 * DAY_US)
+    published = standing.publish().segments
+    assert published["big"].counts.total > 0
+    assert published["was big"].members == published["big"].members, "more than two days passed since"

@@ -50,6 +50,534 @@ MESSAGE_STATE_UNCERTAIN: MessageState.ValueType  # 5
 """the provider may have it; never sent again by itself"""
 Global___MessageState: _TypeAlias = MessageState  # noqa: Y015
 
+class _CapPeriod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CapPeriodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CapPeriod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CAP_PERIOD_UNSPECIFIED: _CapPeriod.ValueType  # 0
+    CAP_PERIOD_DAY: _CapPeriod.ValueType  # 1
+    """a calendar day in the contact's zone"""
+    CAP_PERIOD_WEEK: _CapPeriod.ValueType  # 2
+    """Monday to Sunday in the contact's zone"""
+    CAP_PERIOD_ROLLING: _CapPeriod.ValueType  # 3
+    """the last rolling_us"""
+
+class CapPeriod(_CapPeriod, metaclass=_CapPeriodEnumTypeWrapper): ...
+
+CAP_PERIOD_UNSPECIFIED: CapPeriod.ValueType  # 0
+CAP_PERIOD_DAY: CapPeriod.ValueType  # 1
+"""a calendar day in the contact's zone"""
+CAP_PERIOD_WEEK: CapPeriod.ValueType  # 2
+"""Monday to Sunday in the contact's zone"""
+CAP_PERIOD_ROLLING: CapPeriod.ValueType  # 3
+"""the last rolling_us"""
+Global___CapPeriod: _TypeAlias = CapPeriod  # noqa: Y015
+
+@_typing.final
+class PreviewTemplateRequest(_message.Message):
+    """Names a contact by its public key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _facts_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _facts_pb2.Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    CONTACT_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    version: _builtins.int
+    """0: the newest"""
+    contact: _builtins.int
+    variant: _builtins.str
+    """empty: the one this contact gets"""
+    @_builtins.property
+    def template(self) -> Global___Template:
+        """one that is not saved, in the place of a name"""
+
+    @_builtins.property
+    def values(self) -> _containers.MessageMap[_builtins.str, _facts_pb2.Value]: ...
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[_facts_pb2.Object]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        template: Global___Template | None = ...,
+        contact: _builtins.int = ...,
+        values: _abc.Mapping[_builtins.str, _facts_pb2.Value] | None = ...,
+        items: _abc.Iterable[_facts_pb2.Object] | None = ...,
+        variant: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["template", b"template"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "items", b"items", "name", b"name", "template", b"template", "values", b"values", "variant", b"variant", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewTemplateRequest: _TypeAlias = PreviewTemplateRequest  # noqa: Y015
+
+@_typing.final
+class PreviewTemplateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    BODY_HTML_FIELD_NUMBER: _builtins.int
+    BODY_TEXT_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    HELD_BY_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    body_html: _builtins.str
+    body_text: _builtins.str
+    variant: _builtins.str
+    address: _builtins.str
+    held_by: _builtins.str
+    """What a send would be held back by: NO_CONSENT, CAP, QUIET_HOURS ...; empty: nothing."""
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names that the template uses and this contact has nothing for."""
+
+    @_builtins.property
+    def unknown(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names that no schema knows: likely mistakes."""
+
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        body_html: _builtins.str = ...,
+        body_text: _builtins.str = ...,
+        variant: _builtins.str = ...,
+        missing: _abc.Iterable[_builtins.str] | None = ...,
+        unknown: _abc.Iterable[_builtins.str] | None = ...,
+        address: _builtins.str = ...,
+        held_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "body_html", b"body_html", "body_text", b"body_text", "held_by", b"held_by", "missing", b"missing", "subject", b"subject", "unknown", b"unknown", "variant", b"variant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewTemplateResponse: _TypeAlias = PreviewTemplateResponse  # noqa: Y015
+
+@_typing.final
+class CheckTemplateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    ANY_VALUES_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    version: _builtins.int
+    """0: the newest"""
+    any_values: _builtins.bool
+    """They may bring any: names that stand alone are not looked at."""
+    event_type: _builtins.str
+    """They bring the parameters of this type of events as well."""
+    @_builtins.property
+    def template(self) -> Global___Template:
+        """one that is not saved, in the place of a name"""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The values that its messages bring, by name; "answer_*" is every name that begins so."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        template: Global___Template | None = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+        any_values: _builtins.bool = ...,
+        event_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["template", b"template"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_values", b"any_values", "event_type", b"event_type", "name", b"name", "template", b"template", "values", b"values", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckTemplateRequest: _TypeAlias = CheckTemplateRequest  # noqa: Y015
+
+@_typing.final
+class CheckTemplateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class UnknownName(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: _builtins.int
+        FIELD_FIELD_NUMBER: _builtins.int
+        LINE_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        """contact.fist_name"""
+        field: _builtins.str
+        """body_html, or variants[0].body_html"""
+        line: _builtins.int
+        """from 1"""
+        def __init__(
+            self,
+            *,
+            name: _builtins.str = ...,
+            field: _builtins.str = ...,
+            line: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "line", b"line", "name", b"name"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    UNKNOWN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def unknown(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckTemplateResponse.UnknownName]:
+        """by field and line, each name once a field"""
+
+    def __init__(
+        self,
+        *,
+        unknown: _abc.Iterable[Global___CheckTemplateResponse.UnknownName] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["unknown", b"unknown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckTemplateResponse: _TypeAlias = CheckTemplateResponse  # noqa: Y015
+
+@_typing.final
+class TestSendRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _facts_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _facts_pb2.Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
+    CONTACT_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    template: _builtins.str
+    contact: _builtins.int
+    """whose profile it shows"""
+    @_builtins.property
+    def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """at most 20"""
+
+    @_builtins.property
+    def values(self) -> _containers.MessageMap[_builtins.str, _facts_pb2.Value]: ...
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[_facts_pb2.Object]: ...
+    def __init__(
+        self,
+        *,
+        template: _builtins.str = ...,
+        addresses: _abc.Iterable[_builtins.str] | None = ...,
+        contact: _builtins.int = ...,
+        values: _abc.Mapping[_builtins.str, _facts_pb2.Value] | None = ...,
+        items: _abc.Iterable[_facts_pb2.Object] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "contact", b"contact", "items", b"items", "template", b"template", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestSendRequest: _TypeAlias = TestSendRequest  # noqa: Y015
+
+@_typing.final
+class TestSendResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Result(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ADDRESS_FIELD_NUMBER: _builtins.int
+        OUTCOME_FIELD_NUMBER: _builtins.int
+        PROVIDER_REPLY_FIELD_NUMBER: _builtins.int
+        address: _builtins.str
+        outcome: _builtins.str
+        """accepted, or a reason"""
+        provider_reply: _builtins.str
+        def __init__(
+            self,
+            *,
+            address: _builtins.str = ...,
+            outcome: _builtins.str = ...,
+            provider_reply: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "outcome", b"outcome", "provider_reply", b"provider_reply"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___TestSendResponse.Result]: ...
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___TestSendResponse.Result] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestSendResponse: _TypeAlias = TestSendResponse  # noqa: Y015
+
+@_typing.final
+class InboxItem(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    IMAGE_URL_FIELD_NUMBER: _builtins.int
+    SENT_AT_US_FIELD_NUMBER: _builtins.int
+    READ_AT_US_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """the message's"""
+    title: _builtins.str
+    body: _builtins.str
+    url: _builtins.str
+    image_url: _builtins.str
+    sent_at_us: _builtins.int
+    read_at_us: _builtins.int
+    """0: not read"""
+    expires_at_us: _builtins.int
+    """0: never"""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        title: _builtins.str = ...,
+        body: _builtins.str = ...,
+        url: _builtins.str = ...,
+        image_url: _builtins.str = ...,
+        sent_at_us: _builtins.int = ...,
+        read_at_us: _builtins.int = ...,
+        expires_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "expires_at_us", b"expires_at_us", "id", b"id", "image_url", b"image_url", "read_at_us", b"read_at_us", "sent_at_us", b"sent_at_us", "title", b"title", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InboxItem: _TypeAlias = InboxItem  # noqa: Y015
+
+@_typing.final
+class ListInboxRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTACT_KEY_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    contact_key: _builtins.str
+    page_size: _builtins.int
+    page_token: _builtins.str
+    channel: _builtins.str
+    """popup: messages that wait to be shown, and were; empty: inbox"""
+    def __init__(
+        self,
+        *,
+        contact_key: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        channel: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "contact_key", b"contact_key", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListInboxRequest: _TypeAlias = ListInboxRequest  # noqa: Y015
+
+@_typing.final
+class ListInboxResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    UNREAD_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    unread: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___InboxItem]: ...
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___InboxItem] | None = ...,
+        next_page_token: _builtins.str = ...,
+        unread: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "next_page_token", b"next_page_token", "unread", b"unread"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListInboxResponse: _TypeAlias = ListInboxResponse  # noqa: Y015
+
+@_typing.final
+class WatchInboxRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTACT_KEY_FIELD_NUMBER: _builtins.int
+    contact_key: _builtins.str
+    def __init__(
+        self,
+        *,
+        contact_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_key", b"contact_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchInboxRequest: _TypeAlias = WatchInboxRequest  # noqa: Y015
+
+@_typing.final
+class WatchInboxResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    UNREAD_FIELD_NUMBER: _builtins.int
+    GONE_IDS_FIELD_NUMBER: _builtins.int
+    unread: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___InboxItem]:
+        """new, or changed"""
+
+    @_builtins.property
+    def gone_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """deleted, or expired"""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___InboxItem] | None = ...,
+        unread: _builtins.int = ...,
+        gone_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gone_ids", b"gone_ids", "items", b"items", "unread", b"unread"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchInboxResponse: _TypeAlias = WatchInboxResponse  # noqa: Y015
+
+@_typing.final
+class MarkInboxRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTACT_KEY_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
+    contact_key: _builtins.str
+    deleted: _builtins.bool
+    """otherwise read"""
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """empty: all"""
+
+    def __init__(
+        self,
+        *,
+        contact_key: _builtins.str = ...,
+        ids: _abc.Iterable[_builtins.str] | None = ...,
+        deleted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact_key", b"contact_key", "deleted", b"deleted", "ids", b"ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkInboxRequest: _TypeAlias = MarkInboxRequest  # noqa: Y015
+
+@_typing.final
+class MarkInboxResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNREAD_FIELD_NUMBER: _builtins.int
+    unread: _builtins.int
+    def __init__(
+        self,
+        *,
+        unread: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["unread", b"unread"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkInboxResponse: _TypeAlias = MarkInboxResponse  # noqa: Y015
+
 @_typing.final
 class ForgetRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -272,11 +800,17 @@ class OutgoingMessage(_message.Message):
     RUN_ID_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     MIN_UPSTREAM_POSITION_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    PATIENCE_US_FIELD_NUMBER: _builtins.int
+    BY_PREFERENCE_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Made of (run, step, contact) by the caller; the message's id for ever."""
     contact: _builtins.int
     channel: _builtins.str
-    """email, webhook"""
+    """email, web_push, mobile_push, sms, messenger (Viber), inbox, popup, webhook"""
     template: _builtins.str
     kind: _builtins.str
     """promo, trigger, transactional"""
@@ -285,6 +819,16 @@ class OutgoingMessage(_message.Message):
     step: _builtins.str
     min_upstream_position: _builtins.int
     """Wait for profiles as of this position of ingest's log; 0: do not."""
+    patience_us: _builtins.int
+    """0: refusals alone move on"""
+    by_preference: _builtins.bool
+    """the contact's preferred channel first"""
+    content: _builtins.str
+    """What is advertised. A contact gets the same content once within the settings' window, whichever channel."""
+    expires_at_us: _builtins.int
+    """refused as EXPIRED after this instant; 0: never"""
+    category: _builtins.str
+    """where the template has none"""
     @_builtins.property
     def values(self) -> _containers.MessageMap[_builtins.str, _facts_pb2.Value]:
         """of the run"""
@@ -292,6 +836,10 @@ class OutgoingMessage(_message.Message):
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_facts_pb2.Object]:
         """of the trigger: the cart"""
+
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alternative]:
+        """Other channels, tried in this order when the one before is refused for good, or not delivered within patience_us."""
 
     def __init__(
         self,
@@ -307,18 +855,87 @@ class OutgoingMessage(_message.Message):
         run_id: _builtins.str = ...,
         step: _builtins.str = ...,
         min_upstream_position: _builtins.int = ...,
+        alternatives: _abc.Iterable[Global___Alternative] | None = ...,
+        patience_us: _builtins.int = ...,
+        by_preference: _builtins.bool = ...,
+        content: _builtins.str = ...,
+        expires_at_us: _builtins.int = ...,
+        category: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "contact", b"contact", "id", b"id", "items", b"items", "kind", b"kind", "min_upstream_position", b"min_upstream_position", "run_id", b"run_id", "scenario", b"scenario", "step", b"step", "template", b"template", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "by_preference", b"by_preference", "category", b"category", "channel", b"channel", "contact", b"contact", "content", b"content", "expires_at_us", b"expires_at_us", "id", b"id", "items", b"items", "kind", b"kind", "min_upstream_position", b"min_upstream_position", "patience_us", b"patience_us", "run_id", b"run_id", "scenario", b"scenario", "step", b"step", "template", b"template", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OutgoingMessage: _TypeAlias = OutgoingMessage  # noqa: Y015
 
 @_typing.final
+class Alternative(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    template: _builtins.str
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        template: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Alternative: _TypeAlias = Alternative  # noqa: Y015
+
+@_typing.final
 class Message(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Try(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        WAY_FIELD_NUMBER: _builtins.int
+        CHANNEL_FIELD_NUMBER: _builtins.int
+        TEMPLATE_FIELD_NUMBER: _builtins.int
+        STATE_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
+        PROVIDER_REPLY_FIELD_NUMBER: _builtins.int
+        PROVIDER_FIELD_NUMBER: _builtins.int
+        ADDRESS_FIELD_NUMBER: _builtins.int
+        FINISHED_AT_US_FIELD_NUMBER: _builtins.int
+        way: _builtins.int
+        channel: _builtins.str
+        template: _builtins.str
+        state: Global___MessageState.ValueType
+        reason: _builtins.str
+        provider_reply: _builtins.str
+        provider: _builtins.str
+        address: _builtins.str
+        finished_at_us: _builtins.int
+        def __init__(
+            self,
+            *,
+            way: _builtins.int = ...,
+            channel: _builtins.str = ...,
+            template: _builtins.str = ...,
+            state: Global___MessageState.ValueType = ...,
+            reason: _builtins.str = ...,
+            provider_reply: _builtins.str = ...,
+            provider: _builtins.str = ...,
+            address: _builtins.str = ...,
+            finished_at_us: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "channel", b"channel", "finished_at_us", b"finished_at_us", "provider", b"provider", "provider_reply", b"provider_reply", "reason", b"reason", "state", b"state", "template", b"template", "way", b"way"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     MESSAGE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
@@ -329,6 +946,12 @@ class Message(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     PROVIDER_REPLY_FIELD_NUMBER: _builtins.int
     LINKS_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
+    DUE_AT_US_FIELD_NUMBER: _builtins.int
+    TRIES_FIELD_NUMBER: _builtins.int
+    WAY_FIELD_NUMBER: _builtins.int
     state: Global___MessageState.ValueType
     reason: _builtins.str
     """of a refusal or uncertainty"""
@@ -337,11 +960,23 @@ class Message(_message.Message):
     address: _builtins.str
     attempts: _builtins.int
     provider_reply: _builtins.str
+    channel: _builtins.str
+    """the one that it went, or goes, by"""
+    provider: _builtins.str
+    variant: _builtins.str
+    due_at_us: _builtins.int
+    """of a reserved one; of an accepted one: until when its delivery is waited for"""
+    way: _builtins.int
+    """of `alternatives`, from 2; 1: its own channel; 0: not chosen yet"""
     @_builtins.property
     def message(self) -> Global___OutgoingMessage: ...
     @_builtins.property
     def links(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Where its links lead, by their index. Only where messages to named contacts are listed."""
+
+    @_builtins.property
+    def tries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message.Try]:
+        """Ways by which it was tried before this one, the first first."""
 
     def __init__(
         self,
@@ -355,10 +990,16 @@ class Message(_message.Message):
         attempts: _builtins.int = ...,
         provider_reply: _builtins.str = ...,
         links: _abc.Iterable[_builtins.str] | None = ...,
+        channel: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        variant: _builtins.str = ...,
+        due_at_us: _builtins.int = ...,
+        tries: _abc.Iterable[Global___Message.Try] | None = ...,
+        way: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attempts", b"attempts", "finished_at_us", b"finished_at_us", "links", b"links", "message", b"message", "provider_reply", b"provider_reply", "reason", b"reason", "reserved_at_us", b"reserved_at_us", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attempts", b"attempts", "channel", b"channel", "due_at_us", b"due_at_us", "finished_at_us", b"finished_at_us", "links", b"links", "message", b"message", "provider", b"provider", "provider_reply", b"provider_reply", "reason", b"reason", "reserved_at_us", b"reserved_at_us", "state", b"state", "tries", b"tries", "variant", b"variant", "way", b"way"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -533,12 +1174,40 @@ class Template(_message.Message):
     """Liquid templates. For webhooks only `body_text` (a JSON document) is used.
 
     They see the values of the message, and `contact` (identifiers, attributes, computed attributes, `key`), `interests`
-    (`interests.category`, `.brand` and `.tag`: at most 20, the best first, each with `value` and `score`), `items`,
-    `message`, `now` and `today`. What is missing is empty. Computed attributes and interests are as of the moment of
-    writing; a message whose template names some waits while the segment engine is away.
+    (`interests.category`, `.brand` and `.tag`: at most 20, the best first, each with `value` and `score`), `blocks`
+    (`blocks.viewed`, `.recommended`, `.analogues`, `.accessories`, `.cart`, `.wishlist` and `.favourite`: at most 12
+    products, each with `product_id`, `name`, `price`, `sale_price` where it is lower, `url`, `image_url`, `category`,
+    `brand`, `stock` and others that the catalogue says), `items`, `message`, `now` and `today`. What is missing is empty.
+    Analogues and accessories are those of the products that the message is about: its value `product_id`, and those of
+    its items. Computed attributes, interests and blocks are as of the moment of writing; a message whose template names
+    some waits while the segment engine is away.
+
+    `money`, `number`, `date`, `time` and `datetime` write values as the reader's locale has it: `{{ price | money }}`,
+    `{{ price | money: "EUR" }}`, `{{ n | number: 1 }}`, `{{ today | date: "long" }}` (or short, medium, full, or letters
+    of strftime). In webhooks amounts are plain.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FallbacksEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     REVISION_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
@@ -547,14 +1216,45 @@ class Template(_message.Message):
     BODY_TEXT_FIELD_NUMBER: _builtins.int
     FROM_FIELD_NUMBER: _builtins.int
     CATEGORY_FIELD_NUMBER: _builtins.int
+    MJML_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    IMAGE_URL_FIELD_NUMBER: _builtins.int
+    ICON_URL_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    FALLBACKS_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     subject: _builtins.str
     body_html: _builtins.str
     body_text: _builtins.str
     category: _builtins.str
     """The subscription category of its messages; empty: none, the channel's consent alone counts."""
+    mjml: _builtins.str
+    """Mail: MJML in the place of body_html."""
+    url: _builtins.str
+    """Pushes, inbox and pop-ups: a title is the subject, the text is body_text; all of them Liquid."""
+    image_url: _builtins.str
+    icon_url: _builtins.str
+    salt: _builtins.str
+    """of the draw; empty: the template's name"""
+    locale: _builtins.str
+    """of dates and money: "de_AT"; empty: the contact's attribute `language`, then "en" """
+    currency: _builtins.str
+    """ISO 4217, of amounts that name none; empty: the workspace's"""
     @_builtins.property
     def revision(self) -> _definition_pb2.Revision: ...
+    @_builtins.property
+    def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Variant]:
+        """Other wordings, each for its share of contacts by a stable draw; what they leave empty is the template's own."""
+
+    @_builtins.property
+    def fallbacks(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What stands for a name that has no value, or an empty text: name ("coupon", "contact.city") -> text. The template
+        cannot tell it from a value.
+        """
+
     def __init__(
         self,
         *,
@@ -564,14 +1264,58 @@ class Template(_message.Message):
         body_html: _builtins.str = ...,
         body_text: _builtins.str = ...,
         category: _builtins.str = ...,
+        mjml: _builtins.str = ...,
+        url: _builtins.str = ...,
+        image_url: _builtins.str = ...,
+        icon_url: _builtins.str = ...,
+        variants: _abc.Iterable[Global___Variant] | None = ...,
+        salt: _builtins.str = ...,
+        fallbacks: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        locale: _builtins.str = ...,
+        currency: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_html", b"body_html", "body_text", b"body_text", "category", b"category", "channel", b"channel", "from", b"from", "revision", b"revision", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_html", b"body_html", "body_text", b"body_text", "category", b"category", "channel", b"channel", "currency", b"currency", "fallbacks", b"fallbacks", "from", b"from", "icon_url", b"icon_url", "image_url", b"image_url", "locale", b"locale", "mjml", b"mjml", "revision", b"revision", "salt", b"salt", "subject", b"subject", "url", b"url", "variants", b"variants"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Template: _TypeAlias = Template  # noqa: Y015
+
+@_typing.final
+class Variant(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    BODY_HTML_FIELD_NUMBER: _builtins.int
+    BODY_TEXT_FIELD_NUMBER: _builtins.int
+    MJML_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    share: _builtins.int
+    """of 10,000; with all others at most 10,000, the rest sees the template itself"""
+    subject: _builtins.str
+    body_html: _builtins.str
+    body_text: _builtins.str
+    mjml: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        share: _builtins.int = ...,
+        subject: _builtins.str = ...,
+        body_html: _builtins.str = ...,
+        body_text: _builtins.str = ...,
+        mjml: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_html", b"body_html", "body_text", b"body_text", "mjml", b"mjml", "name", b"name", "share", b"share", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Variant: _TypeAlias = Variant  # noqa: Y015
 
 @_typing.final
 class SaveTemplateRequest(_message.Message):
@@ -799,12 +1543,21 @@ class Settings(_message.Message):
     WEBHOOK_SECRET_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     ALLOWED_PRIVATE_HOSTS_FIELD_NUMBER: _builtins.int
+    PROVIDERS_FIELD_NUMBER: _builtins.int
+    CAPS_FIELD_NUMBER: _builtins.int
+    QUIET_HOURS_FIELD_NUMBER: _builtins.int
+    CONTENT_WINDOW_US_FIELD_NUMBER: _builtins.int
+    APPROVAL_CONTACTS_FIELD_NUMBER: _builtins.int
     live: _builtins.bool
     """Until `live`, only these recipients (exact addresses, or "@domain") get anything."""
     webhook_url: _builtins.str
     webhook_secret: _builtins.str
     """write-only; signs webhooks"""
     etag: _builtins.str
+    content_window_us: _builtins.int
+    """Contents are the same for this long; 0: 30 days."""
+    approval_contacts: _builtins.int
+    """Starting more contacts at once needs an approval of their number; 0: 10,000."""
     @_builtins.property
     def killed_channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """"*": all"""
@@ -815,6 +1568,14 @@ class Settings(_message.Message):
     def allowed_private_hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Hosts in private or loopback address space that webhooks may call; none by default."""
 
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Provider]:
+        """Who carries messages of a channel, the smallest priority first. Mail without one goes to the process's own server."""
+
+    @_builtins.property
+    def caps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cap]: ...
+    @_builtins.property
+    def quiet_hours(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuietHours]: ...
     def __init__(
         self,
         *,
@@ -825,14 +1586,181 @@ class Settings(_message.Message):
         webhook_secret: _builtins.str = ...,
         etag: _builtins.str = ...,
         allowed_private_hosts: _abc.Iterable[_builtins.str] | None = ...,
+        providers: _abc.Iterable[Global___Provider] | None = ...,
+        caps: _abc.Iterable[Global___Cap] | None = ...,
+        quiet_hours: _abc.Iterable[Global___QuietHours] | None = ...,
+        content_window_us: _builtins.int = ...,
+        approval_contacts: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_private_hosts", b"allowed_private_hosts", "allowed_recipients", b"allowed_recipients", "etag", b"etag", "from", b"from", "killed_channels", b"killed_channels", "live", b"live", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_private_hosts", b"allowed_private_hosts", "allowed_recipients", b"allowed_recipients", "approval_contacts", b"approval_contacts", "caps", b"caps", "content_window_us", b"content_window_us", "etag", b"etag", "from", b"from", "killed_channels", b"killed_channels", "live", b"live", "providers", b"providers", "quiet_hours", b"quiet_hours", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Settings: _TypeAlias = Settings  # noqa: Y015
+
+@_typing.final
+class Provider(_message.Message):
+    """A provider of one channel. `secrets` are write-only: one that is left out keeps its value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SettingsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class SecretsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
+    PER_SECOND_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    DISABLED_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    name: _builtins.str
+    """unique within the workspace"""
+    kind: _builtins.str
+    """smtp, vapid, fcm, apns, smpp, viber, null"""
+    per_second: _builtins.int
+    """0: no limit"""
+    priority: _builtins.int
+    disabled: _builtins.bool
+    @_builtins.property
+    def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        name: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        settings: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        secrets: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        per_second: _builtins.int = ...,
+        priority: _builtins.int = ...,
+        disabled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "disabled", b"disabled", "kind", b"kind", "name", b"name", "per_second", b"per_second", "priority", b"priority", "secrets", b"secrets", "settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Provider: _TypeAlias = Provider  # noqa: Y015
+
+@_typing.final
+class Cap(_message.Message):
+    """At most `limit` messages per contact and period. Transactional messages are exempt and do not count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    ROLLING_US_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    category: _builtins.str
+    """empty: any"""
+    limit: _builtins.int
+    period: Global___CapPeriod.ValueType
+    rolling_us: _builtins.int
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """empty: all together"""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        channels: _abc.Iterable[_builtins.str] | None = ...,
+        category: _builtins.str = ...,
+        limit: _builtins.int = ...,
+        period: Global___CapPeriod.ValueType = ...,
+        rolling_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channels", b"channels", "limit", b"limit", "name", b"name", "period", b"period", "rolling_us", b"rolling_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cap: _TypeAlias = Cap  # noqa: Y015
+
+@_typing.final
+class QuietHours(_message.Message):
+    """Local times of the contact between which nothing but transactional messages is sent; what is due waits for the end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    WEEKDAYS_FIELD_NUMBER: _builtins.int
+    until: _builtins.str
+    """"09:00", the next day's if it is not later"""
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """empty: all"""
+
+    @_builtins.property
+    def weekdays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """of the beginning; empty: every day"""
+
+    def __init__(
+        self,
+        *,
+        channels: _abc.Iterable[_builtins.str] | None = ...,
+        until: _builtins.str = ...,
+        weekdays: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "from", b"from", "until", b"until", "weekdays", b"weekdays"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuietHours: _TypeAlias = QuietHours  # noqa: Y015
 
 @_typing.final
 class GetSettingsRequest(_message.Message):

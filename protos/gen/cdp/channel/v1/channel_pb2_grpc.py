@@ -104,6 +104,36 @@ class ChannelServiceStub:
                 request_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.UpdatePreferencesRequest.SerializeToString,
                 response_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.UpdatePreferencesResponse.FromString,
                 _registered_method=True)
+        self.PreviewTemplate = channel.unary_unary(
+                '/cdp.channel.v1.ChannelService/PreviewTemplate',
+                request_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.PreviewTemplateRequest.SerializeToString,
+                response_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.PreviewTemplateResponse.FromString,
+                _registered_method=True)
+        self.CheckTemplate = channel.unary_unary(
+                '/cdp.channel.v1.ChannelService/CheckTemplate',
+                request_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.CheckTemplateRequest.SerializeToString,
+                response_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.CheckTemplateResponse.FromString,
+                _registered_method=True)
+        self.TestSend = channel.unary_unary(
+                '/cdp.channel.v1.ChannelService/TestSend',
+                request_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.TestSendRequest.SerializeToString,
+                response_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.TestSendResponse.FromString,
+                _registered_method=True)
+        self.ListInbox = channel.unary_unary(
+                '/cdp.channel.v1.ChannelService/ListInbox',
+                request_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.ListInboxRequest.SerializeToString,
+                response_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.ListInboxResponse.FromString,
+                _registered_method=True)
+        self.WatchInbox = channel.unary_stream(
+                '/cdp.channel.v1.ChannelService/WatchInbox',
+                request_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.WatchInboxRequest.SerializeToString,
+                response_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.WatchInboxResponse.FromString,
+                _registered_method=True)
+        self.MarkInbox = channel.unary_unary(
+                '/cdp.channel.v1.ChannelService/MarkInbox',
+                request_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.MarkInboxRequest.SerializeToString,
+                response_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.MarkInboxResponse.FromString,
+                _registered_method=True)
 
 
 class ChannelServiceServicer:
@@ -197,6 +227,48 @@ class ChannelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewTemplate(self, request, context):
+        """A template as one real contact would see it now, with what is missing; nothing is sent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckTemplate(self, request, context):
+        """The names in a template that nothing can fill: mistakes, most likely. For who is about to launch it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestSend(self, request, context):
+        """Send a template to given addresses, whoever they belong to, as a test: no consent, cap or quiet hours, no report.
+        The kill switch and the allow-list hold. Tests of inbox and pop-ups go to the contact's own public key alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInbox(self, request, context):
+        """A contact's inbox, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchInbox(self, request, context):
+        """The inbox as it changes, for an app that is open.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MarkInbox(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ChannelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -269,6 +341,36 @@ def add_ChannelServiceServicer_to_server(servicer, server):
                     servicer.UpdatePreferences,
                     request_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.UpdatePreferencesRequest.FromString,
                     response_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.UpdatePreferencesResponse.SerializeToString,
+            ),
+            'PreviewTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewTemplate,
+                    request_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.PreviewTemplateRequest.FromString,
+                    response_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.PreviewTemplateResponse.SerializeToString,
+            ),
+            'CheckTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckTemplate,
+                    request_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.CheckTemplateRequest.FromString,
+                    response_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.CheckTemplateResponse.SerializeToString,
+            ),
+            'TestSend': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestSend,
+                    request_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.TestSendRequest.FromString,
+                    response_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.TestSendResponse.SerializeToString,
+            ),
+            'ListInbox': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInbox,
+                    request_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.ListInboxRequest.FromString,
+                    response_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.ListInboxResponse.SerializeToString,
+            ),
+            'WatchInbox': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchInbox,
+                    request_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.WatchInboxRequest.FromString,
+                    response_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.WatchInboxResponse.SerializeToString,
+            ),
+            'MarkInbox': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkInbox,
+                    request_deserializer=cdp_dot_channel_dot_v1_dot_channel__pb2.MarkInboxRequest.FromString,
+                    response_serializer=cdp_dot_channel_dot_v1_dot_channel__pb2.MarkInboxResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -649,6 +751,168 @@ class ChannelService:
             '/cdp.channel.v1.ChannelService/UpdatePreferences',
             cdp_dot_channel_dot_v1_dot_channel__pb2.UpdatePreferencesRequest.SerializeToString,
             cdp_dot_channel_dot_v1_dot_channel__pb2.UpdatePreferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.channel.v1.ChannelService/PreviewTemplate',
+            cdp_dot_channel_dot_v1_dot_channel__pb2.PreviewTemplateRequest.SerializeToString,
+            cdp_dot_channel_dot_v1_dot_channel__pb2.PreviewTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.channel.v1.ChannelService/CheckTemplate',
+            cdp_dot_channel_dot_v1_dot_channel__pb2.CheckTemplateRequest.SerializeToString,
+            cdp_dot_channel_dot_v1_dot_channel__pb2.CheckTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestSend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.channel.v1.ChannelService/TestSend',
+            cdp_dot_channel_dot_v1_dot_channel__pb2.TestSendRequest.SerializeToString,
+            cdp_dot_channel_dot_v1_dot_channel__pb2.TestSendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInbox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.channel.v1.ChannelService/ListInbox',
+            cdp_dot_channel_dot_v1_dot_channel__pb2.ListInboxRequest.SerializeToString,
+            cdp_dot_channel_dot_v1_dot_channel__pb2.ListInboxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchInbox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/cdp.channel.v1.ChannelService/WatchInbox',
+            cdp_dot_channel_dot_v1_dot_channel__pb2.WatchInboxRequest.SerializeToString,
+            cdp_dot_channel_dot_v1_dot_channel__pb2.WatchInboxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkInbox(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.channel.v1.ChannelService/MarkInbox',
+            cdp_dot_channel_dot_v1_dot_channel__pb2.MarkInboxRequest.SerializeToString,
+            cdp_dot_channel_dot_v1_dot_channel__pb2.MarkInboxResponse.FromString,
             options,
             channel_credentials,
             insecure,

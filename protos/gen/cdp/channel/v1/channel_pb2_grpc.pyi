@@ -32,6 +32,19 @@ class ChannelServiceStub:
     GetPreferences: _aio.UnaryUnaryMultiCallable[_channel_pb2.GetPreferencesRequest, _channel_pb2.GetPreferencesResponse]
     """The subscription categories that the preference page shows."""
     UpdatePreferences: _aio.UnaryUnaryMultiCallable[_channel_pb2.UpdatePreferencesRequest, _channel_pb2.UpdatePreferencesResponse]
+    PreviewTemplate: _aio.UnaryUnaryMultiCallable[_channel_pb2.PreviewTemplateRequest, _channel_pb2.PreviewTemplateResponse]
+    """A template as one real contact would see it now, with what is missing; nothing is sent."""
+    CheckTemplate: _aio.UnaryUnaryMultiCallable[_channel_pb2.CheckTemplateRequest, _channel_pb2.CheckTemplateResponse]
+    """The names in a template that nothing can fill: mistakes, most likely. For who is about to launch it."""
+    TestSend: _aio.UnaryUnaryMultiCallable[_channel_pb2.TestSendRequest, _channel_pb2.TestSendResponse]
+    """Send a template to given addresses, whoever they belong to, as a test: no consent, cap or quiet hours, no report.
+    The kill switch and the allow-list hold. Tests of inbox and pop-ups go to the contact's own public key alone.
+    """
+    ListInbox: _aio.UnaryUnaryMultiCallable[_channel_pb2.ListInboxRequest, _channel_pb2.ListInboxResponse]
+    """A contact's inbox, newest first."""
+    WatchInbox: _aio.UnaryStreamMultiCallable[_channel_pb2.WatchInboxRequest, _channel_pb2.WatchInboxResponse]
+    """The inbox as it changes, for an app that is open."""
+    MarkInbox: _aio.UnaryUnaryMultiCallable[_channel_pb2.MarkInboxRequest, _channel_pb2.MarkInboxResponse]
 
 class ChannelServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -135,5 +148,54 @@ class ChannelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _channel_pb2.UpdatePreferencesRequest,
         context: _aio.ServicerContext[_channel_pb2.UpdatePreferencesRequest, _abc.Awaitable[_channel_pb2.UpdatePreferencesResponse]],
     ) -> _abc.Awaitable[_channel_pb2.UpdatePreferencesResponse]: ...
+
+    @_abc_1.abstractmethod
+    def PreviewTemplate(
+        self,
+        request: _channel_pb2.PreviewTemplateRequest,
+        context: _aio.ServicerContext[_channel_pb2.PreviewTemplateRequest, _abc.Awaitable[_channel_pb2.PreviewTemplateResponse]],
+    ) -> _abc.Awaitable[_channel_pb2.PreviewTemplateResponse]:
+        """A template as one real contact would see it now, with what is missing; nothing is sent."""
+
+    @_abc_1.abstractmethod
+    def CheckTemplate(
+        self,
+        request: _channel_pb2.CheckTemplateRequest,
+        context: _aio.ServicerContext[_channel_pb2.CheckTemplateRequest, _abc.Awaitable[_channel_pb2.CheckTemplateResponse]],
+    ) -> _abc.Awaitable[_channel_pb2.CheckTemplateResponse]:
+        """The names in a template that nothing can fill: mistakes, most likely. For who is about to launch it."""
+
+    @_abc_1.abstractmethod
+    def TestSend(
+        self,
+        request: _channel_pb2.TestSendRequest,
+        context: _aio.ServicerContext[_channel_pb2.TestSendRequest, _abc.Awaitable[_channel_pb2.TestSendResponse]],
+    ) -> _abc.Awaitable[_channel_pb2.TestSendResponse]:
+        """Send a template to given addresses, whoever they belong to, as a test: no consent, cap or quiet hours, no report.
+        The kill switch and the allow-list hold. Tests of inbox and pop-ups go to the contact's own public key alone.
+        """
+
+    @_abc_1.abstractmethod
+    def ListInbox(
+        self,
+        request: _channel_pb2.ListInboxRequest,
+        context: _aio.ServicerContext[_channel_pb2.ListInboxRequest, _abc.Awaitable[_channel_pb2.ListInboxResponse]],
+    ) -> _abc.Awaitable[_channel_pb2.ListInboxResponse]:
+        """A contact's inbox, newest first."""
+
+    @_abc_1.abstractmethod
+    def WatchInbox(
+        self,
+        request: _channel_pb2.WatchInboxRequest,
+        context: _aio.ServicerContext[_channel_pb2.WatchInboxRequest, _abc.AsyncIterator[_channel_pb2.WatchInboxResponse]],
+    ) -> _abc.AsyncIterator[_channel_pb2.WatchInboxResponse]:
+        """The inbox as it changes, for an app that is open."""
+
+    @_abc_1.abstractmethod
+    def MarkInbox(
+        self,
+        request: _channel_pb2.MarkInboxRequest,
+        context: _aio.ServicerContext[_channel_pb2.MarkInboxRequest, _abc.Awaitable[_channel_pb2.MarkInboxResponse]],
+    ) -> _abc.Awaitable[_channel_pb2.MarkInboxResponse]: ...
 
 def add_ChannelServiceServicer_to_server(servicer: ChannelServiceServicer, server: _aio.Server) -> None: ...

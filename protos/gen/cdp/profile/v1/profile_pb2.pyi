@@ -339,6 +339,85 @@ class BatchGetResponse(_message.Message):
 Global___BatchGetResponse: _TypeAlias = BatchGetResponse  # noqa: Y015
 
 @_typing.final
+class AttributeHistoryRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTACT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    FROM_US_FIELD_NUMBER: _builtins.int
+    MIN_UPSTREAM_POSITION_FIELD_NUMBER: _builtins.int
+    contact: _builtins.int
+    """a merged one: of whom it is part of"""
+    name: _builtins.str
+    from_us: _builtins.int
+    min_upstream_position: _builtins.int
+    """Wait until the profile log has folded this position of ingest's log; 0: do not wait."""
+    def __init__(
+        self,
+        *,
+        contact: _builtins.int = ...,
+        name: _builtins.str = ...,
+        from_us: _builtins.int = ...,
+        min_upstream_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "from_us", b"from_us", "min_upstream_position", b"min_upstream_position", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributeHistoryRequest: _TypeAlias = AttributeHistoryRequest  # noqa: Y015
+
+@_typing.final
+class AttributeWrite(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OCCURRED_AT_US_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    occurred_at_us: _builtins.int
+    @_builtins.property
+    def value(self) -> _facts_pb2.Value:
+        """not set: missing from then on"""
+
+    def __init__(
+        self,
+        *,
+        occurred_at_us: _builtins.int = ...,
+        value: _facts_pb2.Value | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occurred_at_us", b"occurred_at_us", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributeWrite: _TypeAlias = AttributeWrite  # noqa: Y015
+
+@_typing.final
+class AttributeHistoryResponse(_message.Message):
+    """In the order of their instants, then of the log: the writes at `from_us` and later, and before them the last one
+    that is earlier.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRITES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def writes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttributeWrite]: ...
+    def __init__(
+        self,
+        *,
+        writes: _abc.Iterable[Global___AttributeWrite] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["writes", b"writes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributeHistoryResponse: _TypeAlias = AttributeHistoryResponse  # noqa: Y015
+
+@_typing.final
 class ResolveRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -45,6 +45,11 @@ class ProfileServiceStub:
                 request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.BatchGetRequest.SerializeToString,
                 response_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.BatchGetResponse.FromString,
                 _registered_method=True)
+        self.AttributeHistory = channel.unary_unary(
+                '/cdp.profile.v1.ProfileService/AttributeHistory',
+                request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.AttributeHistoryRequest.SerializeToString,
+                response_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.AttributeHistoryResponse.FromString,
+                _registered_method=True)
         self.Resolve = channel.unary_unary(
                 '/cdp.profile.v1.ProfileService/Resolve',
                 request_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.ResolveRequest.SerializeToString,
@@ -124,6 +129,13 @@ class ProfileServiceServicer:
 
     def BatchGet(self, request, context):
         """Many profiles by contact number, without timelines.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AttributeHistory(self, request, context):
+        """What was told of one attribute of a contact from an instant on, and what stood before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -237,6 +249,11 @@ def add_ProfileServiceServicer_to_server(servicer, server):
                     servicer.BatchGet,
                     request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.BatchGetRequest.FromString,
                     response_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.BatchGetResponse.SerializeToString,
+            ),
+            'AttributeHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.AttributeHistory,
+                    request_deserializer=cdp_dot_profile_dot_v1_dot_profile__pb2.AttributeHistoryRequest.FromString,
+                    response_serializer=cdp_dot_profile_dot_v1_dot_profile__pb2.AttributeHistoryResponse.SerializeToString,
             ),
             'Resolve': grpc.unary_unary_rpc_method_handler(
                     servicer.Resolve,
@@ -358,6 +375,33 @@ class ProfileService:
             '/cdp.profile.v1.ProfileService/BatchGet',
             cdp_dot_profile_dot_v1_dot_profile__pb2.BatchGetRequest.SerializeToString,
             cdp_dot_profile_dot_v1_dot_profile__pb2.BatchGetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AttributeHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.profile.v1.ProfileService/AttributeHistory',
+            cdp_dot_profile_dot_v1_dot_profile__pb2.AttributeHistoryRequest.SerializeToString,
+            cdp_dot_profile_dot_v1_dot_profile__pb2.AttributeHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

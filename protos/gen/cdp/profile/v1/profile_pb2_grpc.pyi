@@ -19,6 +19,8 @@ class ProfileServiceStub:
     """One profile with its timeline."""
     BatchGet: _aio.UnaryUnaryMultiCallable[_profile_pb2.BatchGetRequest, _profile_pb2.BatchGetResponse]
     """Many profiles by contact number, without timelines."""
+    AttributeHistory: _aio.UnaryUnaryMultiCallable[_profile_pb2.AttributeHistoryRequest, _profile_pb2.AttributeHistoryResponse]
+    """What was told of one attribute of a contact from an instant on, and what stood before."""
     Resolve: _aio.UnaryUnaryMultiCallable[_profile_pb2.ResolveRequest, _profile_pb2.ResolveResponse]
     """Whose identifier is this?"""
     ResolveLink: _aio.UnaryUnaryMultiCallable[_profile_pb2.ResolveLinkRequest, _profile_pb2.ResolveLinkResponse]
@@ -69,6 +71,14 @@ class ProfileServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_profile_pb2.BatchGetRequest, _abc.Awaitable[_profile_pb2.BatchGetResponse]],
     ) -> _abc.Awaitable[_profile_pb2.BatchGetResponse]:
         """Many profiles by contact number, without timelines."""
+
+    @_abc_1.abstractmethod
+    def AttributeHistory(
+        self,
+        request: _profile_pb2.AttributeHistoryRequest,
+        context: _aio.ServicerContext[_profile_pb2.AttributeHistoryRequest, _abc.Awaitable[_profile_pb2.AttributeHistoryResponse]],
+    ) -> _abc.Awaitable[_profile_pb2.AttributeHistoryResponse]:
+        """What was told of one attribute of a contact from an instant on, and what stood before."""
 
     @_abc_1.abstractmethod
     def Resolve(

@@ -3,6 +3,7 @@
 isort:skip_file
 Scenarios: what happens after a trigger, step by step, for one contact at a time."""
 
+from cdp.channel.v1 import channel_pb2 as _channel_pb2
 from cdp.definition.v1 import definition_pb2 as _definition_pb2
 from cdp.facts.v1 import facts_pb2 as _facts_pb2
 from collections import abc as _abc
@@ -32,6 +33,8 @@ class _ReentryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reentry.Value
     REENTRY_ONE_AT_A_TIME: _Reentry.ValueType  # 1
     REENTRY_ONCE: _Reentry.ValueType  # 2
     REENTRY_ALWAYS: _Reentry.ValueType  # 3
+    REENTRY_AFTER: _Reentry.ValueType  # 4
+    """one at a time, and `reentry_after_us` after the former one ended"""
 
 class Reentry(_Reentry, metaclass=_ReentryEnumTypeWrapper): ...
 
@@ -40,7 +43,76 @@ REENTRY_UNSPECIFIED: Reentry.ValueType  # 0
 REENTRY_ONE_AT_A_TIME: Reentry.ValueType  # 1
 REENTRY_ONCE: Reentry.ValueType  # 2
 REENTRY_ALWAYS: Reentry.ValueType  # 3
+REENTRY_AFTER: Reentry.ValueType  # 4
+"""one at a time, and `reentry_after_us` after the former one ended"""
 Global___Reentry: _TypeAlias = Reentry  # noqa: Y015
+
+class _GroupOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GroupOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GroupOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GROUP_ORDER_UNSPECIFIED: _GroupOrder.ValueType  # 0
+    """as listed, until one is delivered"""
+    GROUP_ORDER_PRIORITY: _GroupOrder.ValueType  # 1
+    GROUP_ORDER_PREFERENCE: _GroupOrder.ValueType  # 2
+    """the contact's preferred channel first (attribute preferred_channel), then as listed"""
+
+class GroupOrder(_GroupOrder, metaclass=_GroupOrderEnumTypeWrapper): ...
+
+GROUP_ORDER_UNSPECIFIED: GroupOrder.ValueType  # 0
+"""as listed, until one is delivered"""
+GROUP_ORDER_PRIORITY: GroupOrder.ValueType  # 1
+GROUP_ORDER_PREFERENCE: GroupOrder.ValueType  # 2
+"""the contact's preferred channel first (attribute preferred_channel), then as listed"""
+Global___GroupOrder: _TypeAlias = GroupOrder  # noqa: Y015
+
+class _ScenarioState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScenarioStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScenarioState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCENARIO_STATE_UNSPECIFIED: _ScenarioState.ValueType  # 0
+    SCENARIO_STATE_ACTIVE: _ScenarioState.ValueType  # 1
+    SCENARIO_STATE_PAUSED: _ScenarioState.ValueType  # 2
+    """starts nothing, runs stand still"""
+    SCENARIO_STATE_DRAINING: _ScenarioState.ValueType  # 3
+    """starts nothing, runs go on to their end"""
+    SCENARIO_STATE_STOPPED: _ScenarioState.ValueType  # 4
+    """starts nothing, runs end"""
+
+class ScenarioState(_ScenarioState, metaclass=_ScenarioStateEnumTypeWrapper): ...
+
+SCENARIO_STATE_UNSPECIFIED: ScenarioState.ValueType  # 0
+SCENARIO_STATE_ACTIVE: ScenarioState.ValueType  # 1
+SCENARIO_STATE_PAUSED: ScenarioState.ValueType  # 2
+"""starts nothing, runs stand still"""
+SCENARIO_STATE_DRAINING: ScenarioState.ValueType  # 3
+"""starts nothing, runs go on to their end"""
+SCENARIO_STATE_STOPPED: ScenarioState.ValueType  # 4
+"""starts nothing, runs end"""
+Global___ScenarioState: _TypeAlias = ScenarioState  # noqa: Y015
+
+class _ExistingMembers:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExistingMembersEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExistingMembers.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXISTING_MEMBERS_UNSPECIFIED: _ExistingMembers.ValueType  # 0
+    """refused with their number, where there are any"""
+    EXISTING_MEMBERS_LEAVE_OUT: _ExistingMembers.ValueType  # 1
+    EXISTING_MEMBERS_START: _ExistingMembers.ValueType  # 2
+
+class ExistingMembers(_ExistingMembers, metaclass=_ExistingMembersEnumTypeWrapper): ...
+
+EXISTING_MEMBERS_UNSPECIFIED: ExistingMembers.ValueType  # 0
+"""refused with their number, where there are any"""
+EXISTING_MEMBERS_LEAVE_OUT: ExistingMembers.ValueType  # 1
+EXISTING_MEMBERS_START: ExistingMembers.ValueType  # 2
+Global___ExistingMembers: _TypeAlias = ExistingMembers  # noqa: Y015
 
 @_typing.final
 class Scenario(_message.Message):
@@ -53,6 +125,10 @@ class Scenario(_message.Message):
     EXIT_WHEN_FIELD_NUMBER: _builtins.int
     REENTRY_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
+    REENTRY_AFTER_US_FIELD_NUMBER: _builtins.int
+    ENTRIES_LIMIT_FIELD_NUMBER: _builtins.int
+    SENDS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
     description: _builtins.str
     exit_when: _builtins.str
     """Segment text over the contact and the run's values. A run ends when it holds, checked at the start, at every
@@ -60,6 +136,15 @@ class Scenario(_message.Message):
     """
     reentry: Global___Reentry.ValueType
     paused: _builtins.bool
+    """The same as the state PAUSED; kept for callers who save it with the definition."""
+    reentry_after_us: _builtins.int
+    """REENTRY_AFTER: another run starts this long after the former one of the same contact and key ended."""
+    entries_limit: _builtins.int
+    """The greatest number of runs ever started; 0: no limit. What comes later starts nothing."""
+    sends_per_minute: _builtins.int
+    """The greatest number of messages handed over per minute, over all runs; 0: no limit. Runs wait their turn in order."""
+    category: _builtins.str
+    """The subscription and cap category of its messages where a template has none of its own."""
     @_builtins.property
     def revision(self) -> _definition_pb2.Revision: ...
     @_builtins.property
@@ -78,10 +163,14 @@ class Scenario(_message.Message):
         exit_when: _builtins.str = ...,
         reentry: Global___Reentry.ValueType = ...,
         paused: _builtins.bool = ...,
+        reentry_after_us: _builtins.int = ...,
+        entries_limit: _builtins.int = ...,
+        sends_per_minute: _builtins.int = ...,
+        category: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "trigger", b"trigger"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "description", b"description", "exit_when", b"exit_when", "paused", b"paused", "reentry", b"reentry", "revision", b"revision", "trigger", b"trigger"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "category", b"category", "description", b"description", "entries_limit", b"entries_limit", "exit_when", b"exit_when", "paused", b"paused", "reentry", b"reentry", "reentry_after_us", b"reentry_after_us", "revision", b"revision", "sends_per_minute", b"sends_per_minute", "trigger", b"trigger"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -114,8 +203,14 @@ class Trigger(_message.Message):
 
     EVENT_FIELD_NUMBER: _builtins.int
     SEGMENT_FIELD_NUMBER: _builtins.int
+    RFM_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    API_FIELD_NUMBER: _builtins.int
     MAX_AGE_US_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    CAUSES_FIELD_NUMBER: _builtins.int
     max_age_us: _builtins.int
     """Facts older than this when they are accepted start nothing; 0: one hour."""
     @_builtins.property
@@ -123,22 +218,42 @@ class Trigger(_message.Message):
     @_builtins.property
     def segment(self) -> Global___SegmentTrigger: ...
     @_builtins.property
+    def rfm(self) -> Global___RfmTrigger: ...
+    @_builtins.property
+    def field(self) -> Global___FieldTrigger: ...
+    @_builtins.property
+    def schedule(self) -> Global___ScheduleTrigger: ...
+    @_builtins.property
+    def product(self) -> Global___ProductTrigger: ...
+    @_builtins.property
+    def api(self) -> Global___ApiTrigger: ...
+    @_builtins.property
     def values(self) -> _containers.MessageMap[_builtins.str, _facts_pb2.Value]:
         """Values every run of this scenario has, beside those of its trigger."""
+
+    @_builtins.property
+    def causes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Causes that start runs beside event, time and catalogue: import, edit, merge, unmerge, population."""
 
     def __init__(
         self,
         *,
         event: Global___EventTrigger | None = ...,
         segment: Global___SegmentTrigger | None = ...,
+        rfm: Global___RfmTrigger | None = ...,
+        field: Global___FieldTrigger | None = ...,
+        schedule: Global___ScheduleTrigger | None = ...,
+        product: Global___ProductTrigger | None = ...,
+        api: Global___ApiTrigger | None = ...,
         max_age_us: _builtins.int = ...,
         values: _abc.Mapping[_builtins.str, _facts_pb2.Value] | None = ...,
+        causes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "segment", b"segment", "trigger", b"trigger"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "event", b"event", "field", b"field", "product", b"product", "rfm", b"rfm", "schedule", b"schedule", "segment", b"segment", "trigger", b"trigger"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "max_age_us", b"max_age_us", "segment", b"segment", "trigger", b"trigger", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "causes", b"causes", "event", b"event", "field", b"field", "max_age_us", b"max_age_us", "product", b"product", "rfm", b"rfm", "schedule", b"schedule", "segment", b"segment", "trigger", b"trigger", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_trigger: _TypeAlias = _typing.Literal["event", "segment"]  # noqa: Y015
+    _WhichOneofReturnType_trigger: _TypeAlias = _typing.Literal["event", "segment", "rfm", "field", "schedule", "product", "api"]  # noqa: Y015
     _WhichOneofArgType_trigger: _TypeAlias = _typing.Literal["trigger", b"trigger"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_trigger) -> _WhichOneofReturnType_trigger | None: ...
 
@@ -193,6 +308,158 @@ class SegmentTrigger(_message.Message):
 Global___SegmentTrigger: _TypeAlias = SegmentTrigger  # noqa: Y015
 
 @_typing.final
+class RfmTrigger(_message.Message):
+    """A contact moves between cells of a saved RFM model. Empty lists: any cell."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    FROM_CELLS_FIELD_NUMBER: _builtins.int
+    TO_CELLS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    @_builtins.property
+    def from_cells(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def to_cells(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        from_cells: _abc.Iterable[_builtins.str] | None = ...,
+        to_cells: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_cells", b"from_cells", "model", b"model", "to_cells", b"to_cells"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RfmTrigger: _TypeAlias = RfmTrigger  # noqa: Y015
+
+@_typing.final
+class FieldTrigger(_message.Message):
+    """An attribute of a contact changes. Empty: from or to any value, missing included. The run knows :old and :new."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    HELD_FOR_US_FIELD_NUMBER: _builtins.int
+    attribute: _builtins.str
+    held_for_us: _builtins.int
+    """Only if it still has the new value after this long."""
+    @_builtins.property
+    def to(self) -> _facts_pb2.Value: ...
+    def __init__(
+        self,
+        *,
+        attribute: _builtins.str = ...,
+        to: _facts_pb2.Value | None = ...,
+        held_for_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "to", b"to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "from", b"from", "held_for_us", b"held_for_us", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldTrigger: _TypeAlias = FieldTrigger  # noqa: Y015
+
+@_typing.final
+class ScheduleTrigger(_message.Message):
+    """For everybody in a segment, at the instants of a cron expression (five fields) in a zone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    CRON_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
+    NOT_BEFORE_US_FIELD_NUMBER: _builtins.int
+    UNTIL_US_FIELD_NUMBER: _builtins.int
+    segment: _builtins.str
+    cron: _builtins.str
+    zone: _builtins.str
+    """IANA; empty: the workspace's"""
+    not_before_us: _builtins.int
+    """0: from its activation on"""
+    until_us: _builtins.int
+    """exclusive; 0: for ever"""
+    def __init__(
+        self,
+        *,
+        segment: _builtins.str = ...,
+        cron: _builtins.str = ...,
+        zone: _builtins.str = ...,
+        not_before_us: _builtins.int = ...,
+        until_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cron", b"cron", "not_before_us", b"not_before_us", "segment", b"segment", "until_us", b"until_us", "zone", b"zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScheduleTrigger: _TypeAlias = ScheduleTrigger  # noqa: Y015
+
+@_typing.final
+class ProductTrigger(_message.Message):
+    """A product of the catalogue changes: one run for each contact of the parametric segment (its parameter
+    `product_id` bound to the product) and product.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    AT_LEAST_PERCENT_UNITS_FIELD_NUMBER: _builtins.int
+    segment: _builtins.str
+    at_least_percent_units: _builtins.int
+    """A drop of price of at least this many per cent, in units of 1e-4; 0: any."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of: new, back_in_stock, out_of_stock, running_low, last_item, price_dropped, price_raised, promotion_started."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[_builtins.str] | None = ...,
+        segment: _builtins.str = ...,
+        at_least_percent_units: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least_percent_units", b"at_least_percent_units", "changes", b"changes", "segment", b"segment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProductTrigger: _TypeAlias = ProductTrigger  # noqa: Y015
+
+@_typing.final
+class ApiTrigger(_message.Message):
+    """Only StartRuns (or another scenario) starts it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUIRED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def required(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The values that must be given."""
+
+    def __init__(
+        self,
+        *,
+        required: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["required", b"required"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApiTrigger: _TypeAlias = ApiTrigger  # noqa: Y015
+
+@_typing.final
 class Block(_message.Message):
     """`next` is a block id; empty: the block that follows in the list, or the end."""
 
@@ -203,6 +470,15 @@ class Block(_message.Message):
     CONDITION_FIELD_NUMBER: _builtins.int
     SEND_FIELD_NUMBER: _builtins.int
     EXIT_FIELD_NUMBER: _builtins.int
+    WAIT_FOR_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    SEND_GROUP_FIELD_NUMBER: _builtins.int
+    SET_ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    CHANGE_LISTS_FIELD_NUMBER: _builtins.int
+    ISSUE_COUPON_FIELD_NUMBER: _builtins.int
+    CALL_WEBHOOK_FIELD_NUMBER: _builtins.int
+    START_SCENARIO_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     @_builtins.property
     def wait(self) -> Global___Wait: ...
@@ -212,6 +488,24 @@ class Block(_message.Message):
     def send(self) -> Global___Send: ...
     @_builtins.property
     def exit(self) -> Global___Exit: ...
+    @_builtins.property
+    def wait_for(self) -> Global___WaitFor: ...
+    @_builtins.property
+    def split(self) -> Global___Split: ...
+    @_builtins.property
+    def control(self) -> Global___Control: ...
+    @_builtins.property
+    def send_group(self) -> Global___SendGroup: ...
+    @_builtins.property
+    def set_attribute(self) -> Global___SetAttribute: ...
+    @_builtins.property
+    def change_lists(self) -> Global___ChangeLists: ...
+    @_builtins.property
+    def issue_coupon(self) -> Global___IssueCoupon: ...
+    @_builtins.property
+    def call_webhook(self) -> Global___CallWebhook: ...
+    @_builtins.property
+    def start_scenario(self) -> Global___StartScenario: ...
     def __init__(
         self,
         *,
@@ -220,12 +514,21 @@ class Block(_message.Message):
         condition: Global___Condition | None = ...,
         send: Global___Send | None = ...,
         exit: Global___Exit | None = ...,
+        wait_for: Global___WaitFor | None = ...,
+        split: Global___Split | None = ...,
+        control: Global___Control | None = ...,
+        send_group: Global___SendGroup | None = ...,
+        set_attribute: Global___SetAttribute | None = ...,
+        change_lists: Global___ChangeLists | None = ...,
+        issue_coupon: Global___IssueCoupon | None = ...,
+        call_webhook: Global___CallWebhook | None = ...,
+        start_scenario: Global___StartScenario | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "condition", b"condition", "exit", b"exit", "send", b"send", "wait", b"wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "call_webhook", b"call_webhook", "change_lists", b"change_lists", "condition", b"condition", "control", b"control", "exit", b"exit", "issue_coupon", b"issue_coupon", "send", b"send", "send_group", b"send_group", "set_attribute", b"set_attribute", "split", b"split", "start_scenario", b"start_scenario", "wait", b"wait", "wait_for", b"wait_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "condition", b"condition", "exit", b"exit", "id", b"id", "send", b"send", "wait", b"wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block", b"block", "call_webhook", b"call_webhook", "change_lists", b"change_lists", "condition", b"condition", "control", b"control", "exit", b"exit", "id", b"id", "issue_coupon", b"issue_coupon", "send", b"send", "send_group", b"send_group", "set_attribute", b"set_attribute", "split", b"split", "start_scenario", b"start_scenario", "wait", b"wait", "wait_for", b"wait_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_block: _TypeAlias = _typing.Literal["wait", "condition", "send", "exit"]  # noqa: Y015
+    _WhichOneofReturnType_block: _TypeAlias = _typing.Literal["wait", "condition", "send", "exit", "wait_for", "split", "control", "send_group", "set_attribute", "change_lists", "issue_coupon", "call_webhook", "start_scenario"]  # noqa: Y015
     _WhichOneofArgType_block: _TypeAlias = _typing.Literal["block", b"block"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_block) -> _WhichOneofReturnType_block | None: ...
 
@@ -236,22 +539,220 @@ class Wait(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DURATION_US_FIELD_NUMBER: _builtins.int
+    UNTIL_LOCAL_FIELD_NUMBER: _builtins.int
+    UNTIL_DATE_FIELD_NUMBER: _builtins.int
     NEXT_FIELD_NUMBER: _builtins.int
     duration_us: _builtins.int
+    """One of them."""
     next: _builtins.str
+    @_builtins.property
+    def until_local(self) -> Global___LocalTime: ...
+    @_builtins.property
+    def until_date(self) -> Global___DateAttribute: ...
     def __init__(
         self,
         *,
         duration_us: _builtins.int = ...,
+        until_local: Global___LocalTime | None = ...,
+        until_date: Global___DateAttribute | None = ...,
         next: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until_date", b"until_date", "until_local", b"until_local"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_us", b"duration_us", "next", b"next"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_us", b"duration_us", "next", b"next", "until_date", b"until_date", "until_local", b"until_local"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Wait: _TypeAlias = Wait  # noqa: Y015
+
+@_typing.final
+class LocalTime(_message.Message):
+    """Until the next such local time: strictly after the instant at which the run comes here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    WEEKDAYS_FIELD_NUMBER: _builtins.int
+    WORKSPACE_ZONE_FIELD_NUMBER: _builtins.int
+    time: _builtins.str
+    """"09:00" """
+    workspace_zone: _builtins.bool
+    """otherwise the contact's, the workspace's where that is unknown"""
+    @_builtins.property
+    def weekdays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """mon, tue, ...; empty: every day"""
+
+    def __init__(
+        self,
+        *,
+        time: _builtins.str = ...,
+        weekdays: _abc.Iterable[_builtins.str] | None = ...,
+        workspace_zone: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["time", b"time", "weekdays", b"weekdays", "workspace_zone", b"workspace_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocalTime: _TypeAlias = LocalTime  # noqa: Y015
+
+@_typing.final
+class DateAttribute(_message.Message):
+    """Until a date or an instant that the contact's attribute holds, shifted. The past, or no value: on at once by
+    `when_missing` (empty: next).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    OFFSET_US_FIELD_NUMBER: _builtins.int
+    LOCAL_TIME_FIELD_NUMBER: _builtins.int
+    YEARLY_FIELD_NUMBER: _builtins.int
+    WHEN_MISSING_FIELD_NUMBER: _builtins.int
+    attribute: _builtins.str
+    offset_us: _builtins.int
+    local_time: _builtins.str
+    """of a date without a time; empty: 00:00"""
+    yearly: _builtins.bool
+    """the next anniversary"""
+    when_missing: _builtins.str
+    def __init__(
+        self,
+        *,
+        attribute: _builtins.str = ...,
+        offset_us: _builtins.int = ...,
+        local_time: _builtins.str = ...,
+        yearly: _builtins.bool = ...,
+        when_missing: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "local_time", b"local_time", "offset_us", b"offset_us", "when_missing", b"when_missing", "yearly", b"yearly"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DateAttribute: _TypeAlias = DateAttribute  # noqa: Y015
+
+@_typing.final
+class WaitFor(_message.Message):
+    """Until an event of the contact, or until a condition holds; or until the time is over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    TIMEOUT_US_FIELD_NUMBER: _builtins.int
+    STORE_AS_FIELD_NUMBER: _builtins.int
+    WHEN_MET_FIELD_NUMBER: _builtins.int
+    WHEN_TIMEOUT_FIELD_NUMBER: _builtins.int
+    condition: _builtins.str
+    """segment text; asked at the start, at events it names, and at the end"""
+    timeout_us: _builtins.int
+    store_as: _builtins.str
+    """prefix of values taken over: "answer" gives :answer_score"""
+    when_met: _builtins.str
+    when_timeout: _builtins.str
+    @_builtins.property
+    def event(self) -> Global___EventTrigger:
+        """its values become the run's under `store_as`"""
+
+    def __init__(
+        self,
+        *,
+        event: Global___EventTrigger | None = ...,
+        condition: _builtins.str = ...,
+        timeout_us: _builtins.int = ...,
+        store_as: _builtins.str = ...,
+        when_met: _builtins.str = ...,
+        when_timeout: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition", "event", b"event", "store_as", b"store_as", "timeout_us", b"timeout_us", "when_met", b"when_met", "when_timeout", b"when_timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitFor: _TypeAlias = WaitFor  # noqa: Y015
+
+@_typing.final
+class Split(_message.Message):
+    """Divide contacts by a stable draw: SHA-256 of (workspace, salt, contact), as a random bucket of the segment language."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Branch(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SHARE_FIELD_NUMBER: _builtins.int
+        NEXT_FIELD_NUMBER: _builtins.int
+        NAME_FIELD_NUMBER: _builtins.int
+        share: _builtins.int
+        """of 10,000; together 10,000"""
+        next: _builtins.str
+        name: _builtins.str
+        def __init__(
+            self,
+            *,
+            share: _builtins.int = ...,
+            next: _builtins.str = ...,
+            name: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "next", b"next", "share", b"share"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    BRANCHES_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    salt: _builtins.str
+    """empty: scenario and block"""
+    @_builtins.property
+    def branches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Split.Branch]: ...
+    def __init__(
+        self,
+        *,
+        branches: _abc.Iterable[Global___Split.Branch] | None = ...,
+        salt: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branches", b"branches", "salt", b"salt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Split: _TypeAlias = Split  # noqa: Y015
+
+@_typing.final
+class Control(_message.Message):
+    """Contacts of the control group end here (reason `control`), or go on at `when_in`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARE_FIELD_NUMBER: _builtins.int
+    GLOBAL_FIELD_NUMBER: _builtins.int
+    WHEN_IN_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    share: _builtins.int
+    """of 10,000"""
+    when_in: _builtins.str
+    next: _builtins.str
+    def __init__(
+        self,
+        *,
+        share: _builtins.int = ...,
+        when_in: _builtins.str = ...,
+        next: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["global", b"global", "next", b"next", "share", b"share", "when_in", b"when_in"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Control: _TypeAlias = Control  # noqa: Y015
 
 @_typing.final
 class Condition(_message.Message):
@@ -290,11 +791,17 @@ class Send(_message.Message):
     TEMPLATE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     NEXT_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    EXPIRES_AFTER_US_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     template: _builtins.str
     kind: _builtins.str
     """promo, trigger (default) or transactional"""
     next: _builtins.str
+    content: _builtins.str
+    """What is advertised, with values in it ("cart :cart_id"): a contact gets the same content once, whichever channel."""
+    expires_after_us: _builtins.int
+    """Not sent any more this long after it was handed over; 0: three days."""
     def __init__(
         self,
         *,
@@ -302,14 +809,205 @@ class Send(_message.Message):
         template: _builtins.str = ...,
         kind: _builtins.str = ...,
         next: _builtins.str = ...,
+        content: _builtins.str = ...,
+        expires_after_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "kind", b"kind", "next", b"next", "template", b"template"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "content", b"content", "expires_after_us", b"expires_after_us", "kind", b"kind", "next", b"next", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Send: _TypeAlias = Send  # noqa: Y015
+
+@_typing.final
+class SendGroup(_message.Message):
+    """One message over the first channel of several that works."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    PATIENCE_US_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    order: Global___GroupOrder.ValueType
+    patience_us: _builtins.int
+    """How long a channel that reports delivery may take before the next one is tried; 0: refusals alone move on."""
+    next: _builtins.str
+    @_builtins.property
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___Send]:
+        """2 to 8; `next` of each is not read"""
+
+    def __init__(
+        self,
+        *,
+        options: _abc.Iterable[Global___Send] | None = ...,
+        order: Global___GroupOrder.ValueType = ...,
+        patience_us: _builtins.int = ...,
+        next: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next", b"next", "options", b"options", "order", b"order", "patience_us", b"patience_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendGroup: _TypeAlias = SendGroup  # noqa: Y015
+
+@_typing.final
+class SetAttribute(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    FROM_VALUE_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    from_value: _builtins.str
+    """the name of a value of the run"""
+    next: _builtins.str
+    @_builtins.property
+    def value(self) -> _facts_pb2.Value:
+        """not set: the attribute is removed, unless `from_value` is given"""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _facts_pb2.Value | None = ...,
+        from_value: _builtins.str = ...,
+        next: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_value", b"from_value", "name", b"name", "next", b"next", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetAttribute: _TypeAlias = SetAttribute  # noqa: Y015
+
+@_typing.final
+class ChangeLists(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADD_FIELD_NUMBER: _builtins.int
+    REMOVE_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    next: _builtins.str
+    @_builtins.property
+    def add(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def remove(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        add: _abc.Iterable[_builtins.str] | None = ...,
+        remove: _abc.Iterable[_builtins.str] | None = ...,
+        next: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add", b"add", "next", b"next", "remove", b"remove"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeLists: _TypeAlias = ChangeLists  # noqa: Y015
+
+@_typing.final
+class IssueCoupon(_message.Message):
+    """A coupon of a pool, once for this run and block. The run knows its code as the value `store_as` ("coupon")."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POOL_FIELD_NUMBER: _builtins.int
+    STORE_AS_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    WHEN_EMPTY_FIELD_NUMBER: _builtins.int
+    pool: _builtins.str
+    store_as: _builtins.str
+    next: _builtins.str
+    when_empty: _builtins.str
+    """none left, or the person's limit is reached"""
+    def __init__(
+        self,
+        *,
+        pool: _builtins.str = ...,
+        store_as: _builtins.str = ...,
+        next: _builtins.str = ...,
+        when_empty: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next", b"next", "pool", b"pool", "store_as", b"store_as", "when_empty", b"when_empty"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssueCoupon: _TypeAlias = IssueCoupon  # noqa: Y015
+
+@_typing.final
+class CallWebhook(_message.Message):
+    """A signed POST of a webhook template; scalar fields of a JSON answer become values under `store_as`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    STORE_AS_FIELD_NUMBER: _builtins.int
+    TIMEOUT_US_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    WHEN_FAILED_FIELD_NUMBER: _builtins.int
+    template: _builtins.str
+    store_as: _builtins.str
+    timeout_us: _builtins.int
+    """0: one hour"""
+    next: _builtins.str
+    when_failed: _builtins.str
+    """empty: next"""
+    def __init__(
+        self,
+        *,
+        template: _builtins.str = ...,
+        store_as: _builtins.str = ...,
+        timeout_us: _builtins.int = ...,
+        next: _builtins.str = ...,
+        when_failed: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next", b"next", "store_as", b"store_as", "template", b"template", "timeout_us", b"timeout_us", "when_failed", b"when_failed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CallWebhook: _TypeAlias = CallWebhook  # noqa: Y015
+
+@_typing.final
+class StartScenario(_message.Message):
+    """Start a run of another scenario with an `api` trigger for the same contact; this run goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCENARIO_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    scenario: _builtins.str
+    next: _builtins.str
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """names of values to hand over; empty: all of the trigger's"""
+
+    def __init__(
+        self,
+        *,
+        scenario: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+        next: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next", b"next", "scenario", b"scenario", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartScenario: _TypeAlias = StartScenario  # noqa: Y015
 
 @_typing.final
 class Exit(_message.Message):
@@ -329,6 +1027,831 @@ class Exit(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Exit: _TypeAlias = Exit  # noqa: Y015
+
+@_typing.final
+class ConvertScenarioRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    YAML_FIELD_NUMBER: _builtins.int
+    SCENARIO_FIELD_NUMBER: _builtins.int
+    yaml: _builtins.str
+    @_builtins.property
+    def scenario(self) -> Global___Scenario: ...
+    def __init__(
+        self,
+        *,
+        yaml: _builtins.str = ...,
+        scenario: Global___Scenario | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scenario", b"scenario", "source", b"source", "yaml", b"yaml"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scenario", b"scenario", "source", b"source", "yaml", b"yaml"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["yaml", "scenario"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___ConvertScenarioRequest: _TypeAlias = ConvertScenarioRequest  # noqa: Y015
+
+@_typing.final
+class ConvertScenarioResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    YAML_FIELD_NUMBER: _builtins.int
+    SCENARIO_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """as the YAML gives it"""
+    yaml: _builtins.str
+    @_builtins.property
+    def scenario(self) -> Global___Scenario: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        yaml: _builtins.str = ...,
+        scenario: Global___Scenario | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scenario", b"scenario"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "scenario", b"scenario", "yaml", b"yaml"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConvertScenarioResponse: _TypeAlias = ConvertScenarioResponse  # noqa: Y015
+
+@_typing.final
+class ListReadyScenariosRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReadyScenariosRequest: _TypeAlias = ListReadyScenariosRequest  # noqa: Y015
+
+@_typing.final
+class ReadyScenario(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SegmentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class AttributeKindsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    YAML_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    TEMPLATES_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    CONTENTS_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_KINDS_FIELD_NUMBER: _builtins.int
+    COUPON_POOLS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """N3"""
+    name: _builtins.str
+    description: _builtins.str
+    yaml: _builtins.str
+    @_builtins.property
+    def segments(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Segments it starts by or asks about: name -> text, to be saved in the order of their names. Templates by name."""
+
+    @_builtins.property
+    def templates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def contents(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadyTemplate]:
+        """The templates themselves, to be saved under their names, and changed."""
+
+    @_builtins.property
+    def attribute_kinds(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that it names and no vocabulary knows: name -> kind ("text", "decimal"). Segments can name them once a
+        fact has them.
+        """
+
+    @_builtins.property
+    def coupon_pools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Pools that coupons are issued from."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        yaml: _builtins.str = ...,
+        segments: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        templates: _abc.Iterable[_builtins.str] | None = ...,
+        attributes: _abc.Iterable[_builtins.str] | None = ...,
+        contents: _abc.Iterable[Global___ReadyTemplate] | None = ...,
+        attribute_kinds: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        coupon_pools: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute_kinds", b"attribute_kinds", "attributes", b"attributes", "contents", b"contents", "coupon_pools", b"coupon_pools", "description", b"description", "id", b"id", "name", b"name", "segments", b"segments", "templates", b"templates", "yaml", b"yaml"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadyScenario: _TypeAlias = ReadyScenario  # noqa: Y015
+
+@_typing.final
+class ReadyTemplate(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    @_builtins.property
+    def template(self) -> _channel_pb2.Template: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        template: _channel_pb2.Template | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["template", b"template"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadyTemplate: _TypeAlias = ReadyTemplate  # noqa: Y015
+
+@_typing.final
+class ListReadyScenariosResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCENARIOS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def scenarios(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadyScenario]: ...
+    def __init__(
+        self,
+        *,
+        scenarios: _abc.Iterable[Global___ReadyScenario] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scenarios", b"scenarios"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReadyScenariosResponse: _TypeAlias = ListReadyScenariosResponse  # noqa: Y015
+
+@_typing.final
+class SetScenarioStateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    EXISTING_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    APPROVED_CONTACTS_FIELD_NUMBER: _builtins.int
+    REFUSE_UNKNOWN_NAMES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    state: Global___ScenarioState.ValueType
+    existing: Global___ExistingMembers.ValueType
+    etag: _builtins.str
+    approved_contacts: _builtins.int
+    """Needed to activate a scheduled start over more contacts than the workspace's approval limit: that number."""
+    refuse_unknown_names: _builtins.bool
+    """Do not activate (INVALID / UNKNOWN_NAMES) what CheckScenario finds something wrong with."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: Global___ScenarioState.ValueType = ...,
+        existing: Global___ExistingMembers.ValueType = ...,
+        etag: _builtins.str = ...,
+        approved_contacts: _builtins.int = ...,
+        refuse_unknown_names: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_contacts", b"approved_contacts", "etag", b"etag", "existing", b"existing", "name", b"name", "refuse_unknown_names", b"refuse_unknown_names", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetScenarioStateRequest: _TypeAlias = SetScenarioStateRequest  # noqa: Y015
+
+@_typing.final
+class SetScenarioStateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCENARIO_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    EXISTING_MEMBERS_FIELD_NUMBER: _builtins.int
+    state: Global___ScenarioState.ValueType
+    existing_members: _builtins.int
+    """of the segment that starts it"""
+    @_builtins.property
+    def scenario(self) -> Global___Scenario: ...
+    def __init__(
+        self,
+        *,
+        scenario: Global___Scenario | None = ...,
+        state: Global___ScenarioState.ValueType = ...,
+        existing_members: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scenario", b"scenario"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["existing_members", b"existing_members", "scenario", b"scenario", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetScenarioStateResponse: _TypeAlias = SetScenarioStateResponse  # noqa: Y015
+
+@_typing.final
+class CheckScenarioRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    version: _builtins.int
+    """0: the newest"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckScenarioRequest: _TypeAlias = CheckScenarioRequest  # noqa: Y015
+
+@_typing.final
+class CheckScenarioResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class UnknownName(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        PATH_FIELD_NUMBER: _builtins.int
+        TEMPLATE_FIELD_NUMBER: _builtins.int
+        FIELD_FIELD_NUMBER: _builtins.int
+        LINE_FIELD_NUMBER: _builtins.int
+        NAME_FIELD_NUMBER: _builtins.int
+        path: _builtins.str
+        """blocks[2].send.template"""
+        template: _builtins.str
+        field: _builtins.str
+        """of the template: body_html; empty: there is no such template"""
+        line: _builtins.int
+        name: _builtins.str
+        """contact.fist_name"""
+        def __init__(
+            self,
+            *,
+            path: _builtins.str = ...,
+            template: _builtins.str = ...,
+            field: _builtins.str = ...,
+            line: _builtins.int = ...,
+            name: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "line", b"line", "name", b"name", "path", b"path", "template", b"template"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    UNKNOWN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def unknown(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckScenarioResponse.UnknownName]: ...
+    def __init__(
+        self,
+        *,
+        unknown: _abc.Iterable[Global___CheckScenarioResponse.UnknownName] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["unknown", b"unknown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckScenarioResponse: _TypeAlias = CheckScenarioResponse  # noqa: Y015
+
+@_typing.final
+class StartRunsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _facts_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _facts_pb2.Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CONTACTS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    request_id: _builtins.str
+    """needed: the same one starts nothing twice"""
+    @_builtins.property
+    def contacts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """at most 1,000"""
+
+    @_builtins.property
+    def values(self) -> _containers.MessageMap[_builtins.str, _facts_pb2.Value]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        contacts: _abc.Iterable[_builtins.int] | None = ...,
+        values: _abc.Mapping[_builtins.str, _facts_pb2.Value] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "name", b"name", "request_id", b"request_id", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartRunsRequest: _TypeAlias = StartRunsRequest  # noqa: Y015
+
+@_typing.final
+class StartRunsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STARTED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    RUN_IDS_FIELD_NUMBER: _builtins.int
+    started: _builtins.int
+    refused: _builtins.int
+    """by re-entry, limits, or because nobody is there"""
+    @_builtins.property
+    def run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """of the started ones"""
+
+    def __init__(
+        self,
+        *,
+        started: _builtins.int = ...,
+        refused: _builtins.int = ...,
+        run_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused", "run_ids", b"run_ids", "started", b"started"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartRunsResponse: _TypeAlias = StartRunsResponse  # noqa: Y015
+
+@_typing.final
+class StopRunsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CONTACTS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    reason: _builtins.str
+    @_builtins.property
+    def contacts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """empty: everybody"""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        contacts: _abc.Iterable[_builtins.int] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopRunsRequest: _TypeAlias = StopRunsRequest  # noqa: Y015
+
+@_typing.final
+class StopRunsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOPPED_FIELD_NUMBER: _builtins.int
+    stopped: _builtins.int
+    def __init__(
+        self,
+        *,
+        stopped: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stopped", b"stopped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopRunsResponse: _TypeAlias = StopRunsResponse  # noqa: Y015
+
+@_typing.final
+class MigrateRunsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class BlocksEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    from_version: _builtins.int
+    to_version: _builtins.int
+    """0: the newest"""
+    @_builtins.property
+    def blocks(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Block of the old version -> block of the new one. Blocks where nobody stands may be left out; an empty new id ends
+        the run with the reason `migrated`.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        from_version: _builtins.int = ...,
+        to_version: _builtins.int = ...,
+        blocks: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "from_version", b"from_version", "name", b"name", "to_version", b"to_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MigrateRunsRequest: _TypeAlias = MigrateRunsRequest  # noqa: Y015
+
+@_typing.final
+class MigrateRunsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    moved: _builtins.int
+    ended: _builtins.int
+    def __init__(
+        self,
+        *,
+        moved: _builtins.int = ...,
+        ended: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MigrateRunsResponse: _TypeAlias = MigrateRunsResponse  # noqa: Y015
+
+@_typing.final
+class DryRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCENARIO_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    FROM_US_FIELD_NUMBER: _builtins.int
+    UNTIL_US_FIELD_NUMBER: _builtins.int
+    MOST_ENTRIES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """of a saved one, where `scenario` is left out"""
+    from_us: _builtins.int
+    until_us: _builtins.int
+    most_entries: _builtins.int
+    """0: 1,000"""
+    @_builtins.property
+    def scenario(self) -> Global___Scenario: ...
+    def __init__(
+        self,
+        *,
+        scenario: Global___Scenario | None = ...,
+        name: _builtins.str = ...,
+        from_us: _builtins.int = ...,
+        until_us: _builtins.int = ...,
+        most_entries: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scenario", b"scenario"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_us", b"from_us", "most_entries", b"most_entries", "name", b"name", "scenario", b"scenario", "until_us", b"until_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DryRunRequest: _TypeAlias = DryRunRequest  # noqa: Y015
+
+@_typing.final
+class DryRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EndsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class SentEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class HeldEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ENTERED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    ENDS_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    entered: _builtins.int
+    refused: _builtins.int
+    """by re-entry"""
+    truncated: _builtins.bool
+    """more than most_entries entered"""
+    @_builtins.property
+    def ends(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """reason -> runs"""
+
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___DryRunMessage]: ...
+    @_builtins.property
+    def sent(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Messages that would have been handed over, by block; and those that a rule held back, by its reason."""
+
+    @_builtins.property
+    def held(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        entered: _builtins.int = ...,
+        refused: _builtins.int = ...,
+        ends: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        messages: _abc.Iterable[Global___DryRunMessage] | None = ...,
+        sent: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        held: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends", b"ends", "entered", b"entered", "held", b"held", "messages", b"messages", "refused", b"refused", "sent", b"sent", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DryRunResponse: _TypeAlias = DryRunResponse  # noqa: Y015
+
+@_typing.final
+class DryRunMessage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTACT_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    AT_US_FIELD_NUMBER: _builtins.int
+    HELD_BY_FIELD_NUMBER: _builtins.int
+    contact: _builtins.int
+    block: _builtins.str
+    channel: _builtins.str
+    template: _builtins.str
+    at_us: _builtins.int
+    held_by: _builtins.str
+    """CAP, CONSENT, CONTENT, NO_ADDRESS; empty: it would have been sent"""
+    def __init__(
+        self,
+        *,
+        contact: _builtins.int = ...,
+        block: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        template: _builtins.str = ...,
+        at_us: _builtins.int = ...,
+        held_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_us", b"at_us", "block", b"block", "channel", b"channel", "contact", b"contact", "held_by", b"held_by", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DryRunMessage: _TypeAlias = DryRunMessage  # noqa: Y015
+
+@_typing.final
+class ListLaunchesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCENARIO_FIELD_NUMBER: _builtins.int
+    scenario: _builtins.str
+    """empty: all"""
+    def __init__(
+        self,
+        *,
+        scenario: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scenario", b"scenario"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLaunchesRequest: _TypeAlias = ListLaunchesRequest  # noqa: Y015
+
+@_typing.final
+class Launch(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCENARIO_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DUE_AT_US_FIELD_NUMBER: _builtins.int
+    CONTACTS_FIELD_NUMBER: _builtins.int
+    STARTED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    HELD_BY_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
+    scenario: _builtins.str
+    version: _builtins.int
+    due_at_us: _builtins.int
+    contacts: _builtins.int
+    """of the segment at that instant"""
+    started: _builtins.int
+    refused: _builtins.int
+    done: _builtins.bool
+    kind: _builtins.str
+    """schedule, existing, product, edit"""
+    held_by: _builtins.str
+    """What it waits for: members, approval, active; empty: nothing."""
+    cancelled: _builtins.bool
+    """It ended before all were started, because the scenario was drained, stopped or deleted."""
+    def __init__(
+        self,
+        *,
+        scenario: _builtins.str = ...,
+        version: _builtins.int = ...,
+        due_at_us: _builtins.int = ...,
+        contacts: _builtins.int = ...,
+        started: _builtins.int = ...,
+        refused: _builtins.int = ...,
+        done: _builtins.bool = ...,
+        kind: _builtins.str = ...,
+        held_by: _builtins.str = ...,
+        cancelled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "contacts", b"contacts", "done", b"done", "due_at_us", b"due_at_us", "held_by", b"held_by", "kind", b"kind", "refused", b"refused", "scenario", b"scenario", "started", b"started", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Launch: _TypeAlias = Launch  # noqa: Y015
+
+@_typing.final
+class ListLaunchesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAUNCHES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def launches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Launch]:
+        """the newest first"""
+
+    def __init__(
+        self,
+        *,
+        launches: _abc.Iterable[Global___Launch] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["launches", b"launches"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLaunchesResponse: _TypeAlias = ListLaunchesResponse  # noqa: Y015
 
 @_typing.final
 class Run(_message.Message):
@@ -513,16 +2036,23 @@ class GetScenarioResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SCENARIO_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    state: Global___ScenarioState.ValueType
+    entries: _builtins.int
+    """Runs ever started, those of versions before included."""
     @_builtins.property
     def scenario(self) -> Global___Scenario: ...
     def __init__(
         self,
         *,
         scenario: Global___Scenario | None = ...,
+        state: Global___ScenarioState.ValueType = ...,
+        entries: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["scenario", b"scenario"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["scenario", b"scenario"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "scenario", b"scenario", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

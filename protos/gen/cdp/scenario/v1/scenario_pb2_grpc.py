@@ -74,13 +74,59 @@ class ScenarioServiceStub:
                 request_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListRunsRequest.SerializeToString,
                 response_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
+        self.ConvertScenario = channel.unary_unary(
+                '/cdp.scenario.v1.ScenarioService/ConvertScenario',
+                request_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ConvertScenarioRequest.SerializeToString,
+                response_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ConvertScenarioResponse.FromString,
+                _registered_method=True)
+        self.ListReadyScenarios = channel.unary_unary(
+                '/cdp.scenario.v1.ScenarioService/ListReadyScenarios',
+                request_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListReadyScenariosRequest.SerializeToString,
+                response_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListReadyScenariosResponse.FromString,
+                _registered_method=True)
+        self.SetScenarioState = channel.unary_unary(
+                '/cdp.scenario.v1.ScenarioService/SetScenarioState',
+                request_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.SetScenarioStateRequest.SerializeToString,
+                response_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.SetScenarioStateResponse.FromString,
+                _registered_method=True)
+        self.CheckScenario = channel.unary_unary(
+                '/cdp.scenario.v1.ScenarioService/CheckScenario',
+                request_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.CheckScenarioRequest.SerializeToString,
+                response_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.CheckScenarioResponse.FromString,
+                _registered_method=True)
+        self.StartRuns = channel.unary_unary(
+                '/cdp.scenario.v1.ScenarioService/StartRuns',
+                request_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.StartRunsRequest.SerializeToString,
+                response_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.StartRunsResponse.FromString,
+                _registered_method=True)
+        self.StopRuns = channel.unary_unary(
+                '/cdp.scenario.v1.ScenarioService/StopRuns',
+                request_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.StopRunsRequest.SerializeToString,
+                response_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.StopRunsResponse.FromString,
+                _registered_method=True)
+        self.MigrateRuns = channel.unary_unary(
+                '/cdp.scenario.v1.ScenarioService/MigrateRuns',
+                request_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.MigrateRunsRequest.SerializeToString,
+                response_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.MigrateRunsResponse.FromString,
+                _registered_method=True)
+        self.DryRun = channel.unary_unary(
+                '/cdp.scenario.v1.ScenarioService/DryRun',
+                request_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.DryRunRequest.SerializeToString,
+                response_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.DryRunResponse.FromString,
+                _registered_method=True)
+        self.ListLaunches = channel.unary_unary(
+                '/cdp.scenario.v1.ScenarioService/ListLaunches',
+                request_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListLaunchesRequest.SerializeToString,
+                response_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListLaunchesResponse.FromString,
+                _registered_method=True)
 
 
 class ScenarioServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def SaveScenario(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Save the next version. A scenario that is active keeps its runs: they finish on the version they started with.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -128,6 +174,70 @@ class ScenarioServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConvertScenario(self, request, context):
+        """Between YAML and the message, checked with line and column. Nothing is saved.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReadyScenarios(self, request, context):
+        """The shipped scenarios N1 to N20, as YAML, with what each needs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetScenarioState(self, request, context):
+        """Activate, pause, drain or stop. Activating asks about members who are there already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckScenario(self, request, context):
+        """What is likely wrong with its messages: templates that there are not, and names in them that neither the schema nor
+        the values of its runs can fill. For who is about to activate it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartRuns(self, request, context):
+        """Start runs for named contacts: the `api` trigger.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopRuns(self, request, context):
+        """End active runs of a scenario, all or those of some contacts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MigrateRuns(self, request, context):
+        """Move running contacts from a version to another one by an explicit map of blocks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DryRun(self, request, context):
+        """Who would have entered, been sent what, and been capped, on past data. Starts and sends nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLaunches(self, request, context):
+        """Scheduled starts over a whole segment: how far each has come.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ScenarioServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -170,6 +280,51 @@ def add_ScenarioServiceServicer_to_server(servicer, server):
                     servicer.ListRuns,
                     request_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListRunsRequest.FromString,
                     response_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'ConvertScenario': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConvertScenario,
+                    request_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ConvertScenarioRequest.FromString,
+                    response_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ConvertScenarioResponse.SerializeToString,
+            ),
+            'ListReadyScenarios': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReadyScenarios,
+                    request_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListReadyScenariosRequest.FromString,
+                    response_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListReadyScenariosResponse.SerializeToString,
+            ),
+            'SetScenarioState': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetScenarioState,
+                    request_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.SetScenarioStateRequest.FromString,
+                    response_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.SetScenarioStateResponse.SerializeToString,
+            ),
+            'CheckScenario': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckScenario,
+                    request_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.CheckScenarioRequest.FromString,
+                    response_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.CheckScenarioResponse.SerializeToString,
+            ),
+            'StartRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartRuns,
+                    request_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.StartRunsRequest.FromString,
+                    response_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.StartRunsResponse.SerializeToString,
+            ),
+            'StopRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopRuns,
+                    request_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.StopRunsRequest.FromString,
+                    response_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.StopRunsResponse.SerializeToString,
+            ),
+            'MigrateRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.MigrateRuns,
+                    request_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.MigrateRunsRequest.FromString,
+                    response_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.MigrateRunsResponse.SerializeToString,
+            ),
+            'DryRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.DryRun,
+                    request_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.DryRunRequest.FromString,
+                    response_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.DryRunResponse.SerializeToString,
+            ),
+            'ListLaunches': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLaunches,
+                    request_deserializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListLaunchesRequest.FromString,
+                    response_serializer=cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListLaunchesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -388,6 +543,249 @@ class ScenarioService:
             '/cdp.scenario.v1.ScenarioService/ListRuns',
             cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListRunsRequest.SerializeToString,
             cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConvertScenario(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.scenario.v1.ScenarioService/ConvertScenario',
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.ConvertScenarioRequest.SerializeToString,
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.ConvertScenarioResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReadyScenarios(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.scenario.v1.ScenarioService/ListReadyScenarios',
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListReadyScenariosRequest.SerializeToString,
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListReadyScenariosResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetScenarioState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.scenario.v1.ScenarioService/SetScenarioState',
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.SetScenarioStateRequest.SerializeToString,
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.SetScenarioStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckScenario(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.scenario.v1.ScenarioService/CheckScenario',
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.CheckScenarioRequest.SerializeToString,
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.CheckScenarioResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.scenario.v1.ScenarioService/StartRuns',
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.StartRunsRequest.SerializeToString,
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.StartRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.scenario.v1.ScenarioService/StopRuns',
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.StopRunsRequest.SerializeToString,
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.StopRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MigrateRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.scenario.v1.ScenarioService/MigrateRuns',
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.MigrateRunsRequest.SerializeToString,
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.MigrateRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DryRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.scenario.v1.ScenarioService/DryRun',
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.DryRunRequest.SerializeToString,
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.DryRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLaunches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cdp.scenario.v1.ScenarioService/ListLaunches',
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListLaunchesRequest.SerializeToString,
+            cdp_dot_scenario_dot_v1_dot_scenario__pb2.ListLaunchesResponse.FromString,
             options,
             channel_credentials,
             insecure,

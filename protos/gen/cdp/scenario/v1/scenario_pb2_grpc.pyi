@@ -15,6 +15,7 @@ GRPC_VERSION: str
 class ScenarioServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     SaveScenario: _aio.UnaryUnaryMultiCallable[_scenario_pb2.SaveScenarioRequest, _scenario_pb2.SaveScenarioResponse]
+    """Save the next version. A scenario that is active keeps its runs: they finish on the version they started with."""
     GetScenario: _aio.UnaryUnaryMultiCallable[_scenario_pb2.GetScenarioRequest, _scenario_pb2.GetScenarioResponse]
     ListScenarios: _aio.UnaryUnaryMultiCallable[_scenario_pb2.ListScenariosRequest, _scenario_pb2.ListScenariosResponse]
     DeleteScenario: _aio.UnaryUnaryMultiCallable[_scenario_pb2.DeleteScenarioRequest, _scenario_pb2.DeleteScenarioResponse]
@@ -23,6 +24,26 @@ class ScenarioServiceStub:
     GetRun: _aio.UnaryUnaryMultiCallable[_scenario_pb2.GetRunRequest, _scenario_pb2.GetRunResponse]
     ListRuns: _aio.UnaryUnaryMultiCallable[_scenario_pb2.ListRunsRequest, _scenario_pb2.ListRunsResponse]
     """Runs, newest first."""
+    ConvertScenario: _aio.UnaryUnaryMultiCallable[_scenario_pb2.ConvertScenarioRequest, _scenario_pb2.ConvertScenarioResponse]
+    """Between YAML and the message, checked with line and column. Nothing is saved."""
+    ListReadyScenarios: _aio.UnaryUnaryMultiCallable[_scenario_pb2.ListReadyScenariosRequest, _scenario_pb2.ListReadyScenariosResponse]
+    """The shipped scenarios N1 to N20, as YAML, with what each needs."""
+    SetScenarioState: _aio.UnaryUnaryMultiCallable[_scenario_pb2.SetScenarioStateRequest, _scenario_pb2.SetScenarioStateResponse]
+    """Activate, pause, drain or stop. Activating asks about members who are there already."""
+    CheckScenario: _aio.UnaryUnaryMultiCallable[_scenario_pb2.CheckScenarioRequest, _scenario_pb2.CheckScenarioResponse]
+    """What is likely wrong with its messages: templates that there are not, and names in them that neither the schema nor
+    the values of its runs can fill. For who is about to activate it.
+    """
+    StartRuns: _aio.UnaryUnaryMultiCallable[_scenario_pb2.StartRunsRequest, _scenario_pb2.StartRunsResponse]
+    """Start runs for named contacts: the `api` trigger."""
+    StopRuns: _aio.UnaryUnaryMultiCallable[_scenario_pb2.StopRunsRequest, _scenario_pb2.StopRunsResponse]
+    """End active runs of a scenario, all or those of some contacts."""
+    MigrateRuns: _aio.UnaryUnaryMultiCallable[_scenario_pb2.MigrateRunsRequest, _scenario_pb2.MigrateRunsResponse]
+    """Move running contacts from a version to another one by an explicit map of blocks."""
+    DryRun: _aio.UnaryUnaryMultiCallable[_scenario_pb2.DryRunRequest, _scenario_pb2.DryRunResponse]
+    """Who would have entered, been sent what, and been capped, on past data. Starts and sends nothing."""
+    ListLaunches: _aio.UnaryUnaryMultiCallable[_scenario_pb2.ListLaunchesRequest, _scenario_pb2.ListLaunchesResponse]
+    """Scheduled starts over a whole segment: how far each has come."""
 
 class ScenarioServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -30,7 +51,8 @@ class ScenarioServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _scenario_pb2.SaveScenarioRequest,
         context: _aio.ServicerContext[_scenario_pb2.SaveScenarioRequest, _abc.Awaitable[_scenario_pb2.SaveScenarioResponse]],
-    ) -> _abc.Awaitable[_scenario_pb2.SaveScenarioResponse]: ...
+    ) -> _abc.Awaitable[_scenario_pb2.SaveScenarioResponse]:
+        """Save the next version. A scenario that is active keeps its runs: they finish on the version they started with."""
 
     @_abc_1.abstractmethod
     def GetScenario(
@@ -81,5 +103,79 @@ class ScenarioServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_scenario_pb2.ListRunsRequest, _abc.Awaitable[_scenario_pb2.ListRunsResponse]],
     ) -> _abc.Awaitable[_scenario_pb2.ListRunsResponse]:
         """Runs, newest first."""
+
+    @_abc_1.abstractmethod
+    def ConvertScenario(
+        self,
+        request: _scenario_pb2.ConvertScenarioRequest,
+        context: _aio.ServicerContext[_scenario_pb2.ConvertScenarioRequest, _abc.Awaitable[_scenario_pb2.ConvertScenarioResponse]],
+    ) -> _abc.Awaitable[_scenario_pb2.ConvertScenarioResponse]:
+        """Between YAML and the message, checked with line and column. Nothing is saved."""
+
+    @_abc_1.abstractmethod
+    def ListReadyScenarios(
+        self,
+        request: _scenario_pb2.ListReadyScenariosRequest,
+        context: _aio.ServicerContext[_scenario_pb2.ListReadyScenariosRequest, _abc.Awaitable[_scenario_pb2.ListReadyScenariosResponse]],
+    ) -> _abc.Awaitable[_scenario_pb2.ListReadyScenariosResponse]:
+        """The shipped scenarios N1 to N20, as YAML, with what each needs."""
+
+    @_abc_1.abstractmethod
+    def SetScenarioState(
+        self,
+        request: _scenario_pb2.SetScenarioStateRequest,
+        context: _aio.ServicerContext[_scenario_pb2.SetScenarioStateRequest, _abc.Awaitable[_scenario_pb2.SetScenarioStateResponse]],
+    ) -> _abc.Awaitable[_scenario_pb2.SetScenarioStateResponse]:
+        """Activate, pause, drain or stop. Activating asks about members who are there already."""
+
+    @_abc_1.abstractmethod
+    def CheckScenario(
+        self,
+        request: _scenario_pb2.CheckScenarioRequest,
+        context: _aio.ServicerContext[_scenario_pb2.CheckScenarioRequest, _abc.Awaitable[_scenario_pb2.CheckScenarioResponse]],
+    ) -> _abc.Awaitable[_scenario_pb2.CheckScenarioResponse]:
+        """What is likely wrong with its messages: templates that there are not, and names in them that neither the schema nor
+        the values of its runs can fill. For who is about to activate it.
+        """
+
+    @_abc_1.abstractmethod
+    def StartRuns(
+        self,
+        request: _scenario_pb2.StartRunsRequest,
+        context: _aio.ServicerContext[_scenario_pb2.StartRunsRequest, _abc.Awaitable[_scenario_pb2.StartRunsResponse]],
+    ) -> _abc.Awaitable[_scenario_pb2.StartRunsResponse]:
+        """Start runs for named contacts: the `api` trigger."""
+
+    @_abc_1.abstractmethod
+    def StopRuns(
+        self,
+        request: _scenario_pb2.StopRunsRequest,
+        context: _aio.ServicerContext[_scenario_pb2.StopRunsRequest, _abc.Awaitable[_scenario_pb2.StopRunsResponse]],
+    ) -> _abc.Awaitable[_scenario_pb2.StopRunsResponse]:
+        """End active runs of a scenario, all or those of some contacts."""
+
+    @_abc_1.abstractmethod
+    def MigrateRuns(
+        self,
+        request: _scenario_pb2.MigrateRunsRequest,
+        context: _aio.ServicerContext[_scenario_pb2.MigrateRunsRequest, _abc.Awaitable[_scenario_pb2.MigrateRunsResponse]],
+    ) -> _abc.Awaitable[_scenario_pb2.MigrateRunsResponse]:
+        """Move running contacts from a version to another one by an explicit map of blocks."""
+
+    @_abc_1.abstractmethod
+    def DryRun(
+        self,
+        request: _scenario_pb2.DryRunRequest,
+        context: _aio.ServicerContext[_scenario_pb2.DryRunRequest, _abc.Awaitable[_scenario_pb2.DryRunResponse]],
+    ) -> _abc.Awaitable[_scenario_pb2.DryRunResponse]:
+        """Who would have entered, been sent what, and been capped, on past data. Starts and sends nothing."""
+
+    @_abc_1.abstractmethod
+    def ListLaunches(
+        self,
+        request: _scenario_pb2.ListLaunchesRequest,
+        context: _aio.ServicerContext[_scenario_pb2.ListLaunchesRequest, _abc.Awaitable[_scenario_pb2.ListLaunchesResponse]],
+    ) -> _abc.Awaitable[_scenario_pb2.ListLaunchesResponse]:
+        """Scheduled starts over a whole segment: how far each has come."""
 
 def add_ScenarioServiceServicer_to_server(servicer: ScenarioServiceServicer, server: _aio.Server) -> None: ...

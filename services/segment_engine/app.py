@@ -22,6 +22,7 @@ from services.segment_engine.computed import SavedComputed
 from services.segment_engine.computed_rpc import ComputedRpc
 from services.segment_engine.export_rpc import ExportRpc
 from services.segment_engine.names_rpc import NameRpc
+from services.segment_engine.recommend_rpc import RecommendRpc
 from services.segment_engine.remembered import Remembered
 from services.segment_engine.rfm_models import SavedModels
 from services.segment_engine.rpc import SegmentRpc
@@ -97,7 +98,7 @@ class SegmentEngine:
         )
 
     def grpc_services(self) -> Sequence[GrpcService]:
-        """SegmentService, AnalyticsService, NameService, ComputedService and ExportService."""
+        """SegmentService, AnalyticsService, NameService, ComputedService, RecommendService and ExportService."""
         rpc = SegmentRpc(self.shards, self._runtime.log)
         analytics = AnalyticsRpc(self.shards)
         return (
@@ -113,6 +114,7 @@ class SegmentEngine:
             ),
             NameRpc(self.shards).service(),
             ComputedRpc(self.shards).service(),
+            RecommendRpc(self.shards).service(),
             self._exports.service(),
         )
 

@@ -17,7 +17,7 @@ from tests.oracle.windows import interval, zone
 if TYPE_CHECKING:
     from tests.oracle import Oracle
 
-_CHANNELS = ("email", "web_push", "mobile_push", "sms", "messenger", "webhook")
+_CHANNELS = ("email", "web_push", "mobile_push", "sms", "messenger", "webhook", "inbox", "popup")
 
 
 class Row:

@@ -26,7 +26,7 @@ _OF_VERSION: tuple[str, Node] = ("", InList("vip"))
 @pytest.mark.parametrize("budget_bytes", [0, 20_000, 1 << 30])
 def test_kept_answers_are_those_that_would_be_given(budget_bytes: int) -> None:
     hits = 0
-    for seed in range(4):
+    for seed in range(2):
         scene = make_scene(seed, questions=6)
         random = Random(seed)
         store = LeafStore(budget_bytes)

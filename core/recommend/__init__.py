@@ -1,0 +1,1 @@
+"""Products for contacts, by their own events and those of all."""

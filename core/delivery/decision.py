@@ -50,10 +50,12 @@ class SuppressionCause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An unsubscribe or a hard bounce recorded here at `at_us`."""
+    """An unsubscribe or a hard bounce recorded here at `at_us`, and of which contact (0: it is not known): an address
+    alone does not say whose it was."""
 
     cause: SuppressionCause
     at_us: int
+    contact: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def decide(
     recipient: Recipient | None,
     suppressions: Sequence[Suppression],
     brakes: Brakes,
+    own_surface: bool = False,
 ) -> Deliver | Refuse:
     """Deliver to the recipient's address, or the first reason not to, in this order:
 
@@ -94,7 +97,8 @@ def decide(
     unsubscribe lifts it; nothing but a new address lifts a hard bounce.
 
     A refused category holds back its own messages alone; a channel that is refused holds back all of them. A category
-    that was granted needs no consent for the channel as a whole, unless something else was said of the channel.
+    that was granted needs no consent for the channel as a whole, unless something else was said of the channel. What
+    is shown on the shop's `own_surface` needs no consent, as long as nobody said no.
     """
     if ALL_CHANNELS in brakes.killed_channels or channel in brakes.killed_channels:
         return Refuse("CHANNEL_KILLED")
@@ -115,11 +119,15 @@ def decide(
         for suppression in suppressions:
             if granted_at_us is None or granted_at_us <= suppression.at_us:
                 return Refuse("UNSUBSCRIBED")
-        if granted_at_us is None:
+        if granted_at_us is None and not (own_surface and _is_undecided(consent)):
             return Refuse("NO_CONSENT")
     if not brakes.live and not is_allowed(recipient.address, brakes.allowed_recipients):
         return Refuse("RECIPIENT_NOT_ALLOWED")
     return Deliver(recipient.address)
+
+
+def _is_undecided(consent: Consent | None) -> bool:
+    return consent is None or consent.state == "unconfirmed"
 
 
 def _granted_at_us(channel: Consent | None, category: Consent | None) -> int | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -19,15 +20,18 @@ from core.errors import CdpError, not_found
 OPEN_INDEX = 0xFFFF
 UNSUBSCRIBE_INDEX = 0xFFFE
 PREFERENCES_INDEX = 0xFFFD
+SHOWN_INDEX = 0xFFFC
 
 _MAC_BYTES = 16
 _LONGEST_TOKEN = 1_000
+#: What no address of a link may have.
+_UNSAFE = re.compile(r"[\x00-\x20\\\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class LinkClaims:
-    """What a genuine token says. `url_index` is OPEN_INDEX, UNSUBSCRIBE_INDEX, PREFERENCES_INDEX or the link's place in
-    the message."""
+    """What a genuine token says. `url_index` is the link's place in the message, or OPEN_INDEX, UNSUBSCRIBE_INDEX,
+    PREFERENCES_INDEX or SHOWN_INDEX (a device showed the message)."""
 
     message_id: str
     contact: int
@@ -75,7 +79,7 @@ def workspace_of(token: str) -> str:
 
 def is_destination(url: str) -> bool:
     """Whether a link may lead there: http or https with a host, no spaces, no control characters, no backslash."""
-    if any(character <= " " or character in "\\\x7f" for character in url):
+    if _UNSAFE.search(url) is not None:
         return False
     scheme, separator, rest = url.partition("://")
     return separator != "" and scheme.lower() in ("http", "https") and rest[:1] not in ("", "/", "?", "#")

@@ -7,10 +7,12 @@ itself. Transactional messages are sent at least once: an unknown fate is tried 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from core.clock import HOUR_US, SECOND_US
+from core.schema import Value
 
 #: Calls to the provider for one message, the first included.
 MAXIMUM_ATTEMPTS = 8
@@ -33,9 +35,11 @@ FINAL = frozenset({State.ACCEPTED, State.REFUSED, State.UNCERTAIN})
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider took the message."""
+    """The provider took the message. `answer` is what it answered beyond that, as plain values by name: text, bool, int
+    or DecimalUnits (webhooks)."""
 
     reply: str
+    answer: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,11 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """The provider surely has nothing, and may take the message later."""
+    """The provider surely has nothing, and may take the message later, not before `after_us` from now if it said so."""
 
     reason: str
     reply: str
+    after_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,9 @@ Outcome = Accepted | Rejected | Deferred | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The changing part of a message. `due_at_us` says when a reserved one is tried; 0 in every other state.
-    `finished_at_us` is 0 until the state is final."""
+    """The changing part of a message. `due_at_us` says when a reserved one is tried, and until when an accepted one is
+    watched for its delivery because another way would follow; 0 otherwise. `finished_at_us` is 0 until the provider
+    took it or nothing more happens."""
 
     state: State
     reserved_at_us: int
@@ -99,12 +105,35 @@ def refuse(delivery: Delivery, reason: str, detail: str, now_us: int) -> Deliver
     return _final(delivery, State.REFUSED, reason, detail, now_us)
 
 
-def postpone(delivery: Delivery, reason: str, now_us: int) -> Delivery:
-    """Reserved again and due at once, because the provider was surely not called; the attempt does not count."""
+def hold(delivery: Delivery, reason: str, due_at_us: int) -> Delivery:
+    """Not before `due_at_us`; nothing was tried."""
+    _expect(delivery, State.RESERVED)
+    return replace(delivery, due_at_us=due_at_us, reason=reason)
+
+
+def postpone(delivery: Delivery, reason: str, due_at_us: int) -> Delivery:
+    """Reserved again, because the provider was surely not called; the attempt does not count."""
     _expect(delivery, State.SENDING)
     return replace(
-        delivery, state=State.RESERVED, due_at_us=now_us, attempts=delivery.attempts - 1, address="", reason=reason
+        delivery, state=State.RESERVED, due_at_us=due_at_us, attempts=delivery.attempts - 1, address="", reason=reason
     )
+
+
+def watch(delivery: Delivery, until_us: int) -> Delivery:
+    """Accepted, but another way follows if it is not delivered by `until_us`; 0: it is over."""
+    _expect(delivery, State.ACCEPTED)
+    return replace(delivery, due_at_us=until_us)
+
+
+def start_over(delivery: Delivery, now_us: int) -> Delivery:
+    """Reserved for another way, after one that was refused or not delivered: attempts count anew."""
+    _expect(delivery, State.REFUSED, State.ACCEPTED)
+    return Delivery(State.RESERVED, delivery.reserved_at_us, now_us)
+
+
+def is_open(delivery: Delivery) -> bool:
+    """Whether something more may happen by itself."""
+    return delivery.state not in FINAL or delivery.due_at_us > 0
 
 
 def settle(delivery: Delivery, outcome: Outcome, transactional: bool, now_us: int) -> Delivery:
@@ -119,10 +148,10 @@ def settle(delivery: Delivery, outcome: Outcome, transactional: bool, now_us: in
             return _final(delivery, State.ACCEPTED, "", reply, now_us)
         case Rejected(reason, reply):
             return _final(delivery, State.REFUSED, reason, reply, now_us)
-        case Deferred(reason, reply):
+        case Deferred(reason, reply, after_us):
             if delivery.attempts >= MAXIMUM_ATTEMPTS:
                 return _final(delivery, State.REFUSED, "RETRIES_EXHAUSTED", reply or reason, now_us)
-            return _again(delivery, reason, reply, now_us)
+            return _again(delivery, reason, reply, now_us, after_us)
         case Unknown(reason):
             if transactional and delivery.attempts < MAXIMUM_ATTEMPTS:
                 return _again(delivery, reason, "", now_us)
@@ -142,8 +171,8 @@ def retry_pause_us(attempts: int) -> int:
     return min(FIRST_RETRY_US << min(attempts - 1, 16), LONGEST_RETRY_US)
 
 
-def _again(delivery: Delivery, reason: str, reply: str, now_us: int) -> Delivery:
-    due_at_us = now_us + retry_pause_us(delivery.attempts)
+def _again(delivery: Delivery, reason: str, reply: str, now_us: int, after_us: int = 0) -> Delivery:
+    due_at_us = now_us + min(max(retry_pause_us(delivery.attempts), after_us), LONGEST_RETRY_US)
     return replace(delivery, state=State.RESERVED, due_at_us=due_at_us, reason=reason, reply=reply)
 
 

@@ -22,7 +22,7 @@ from core.events.columns import EventColumns
 from core.schema import Scalar, Value
 
 #: Channels in the order of the bits of `ContactState.reachable`; numbers never change.
-CHANNELS = ("email", "web_push", "mobile_push", "sms", "messenger", "webhook")
+CHANNELS = ("email", "web_push", "mobile_push", "sms", "messenger", "webhook", "inbox", "popup")
 
 #: The `item` of facts that belong to the event at their `before_event`.
 EVENT_ITEM = -1

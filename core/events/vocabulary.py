@@ -61,6 +61,7 @@ VISIT_PARAMS: Mapping[str, Kind] = {
 #: Fields of an order or cart line.
 ITEM_PARAMS: Mapping[str, Kind] = {
     **PRODUCT_PARAMS,
+    "url": Kind.TEXT,
     **dict.fromkeys(("discount", "amount", "discount_original", "amount_original"), Kind.DECIMAL),
 }
 
@@ -114,6 +115,7 @@ MESSAGE_PARAMS: Mapping[str, Kind] = {
     "run_id": Kind.TEXT,
     "step": Kind.TEXT,
     "template": Kind.TEXT,
+    "variant": Kind.TEXT,
     "reason": Kind.TEXT,
     "bounce": Kind.TEXT,
     "time_zone": Kind.TEXT,
@@ -199,6 +201,8 @@ EVENTS: Mapping[str, Mapping[str, Kind]] = {
     **{name: {**PRODUCT_PARAMS, **ORDER_PARAMS} for name in _CART_EVENTS},
     **dict.fromkeys(_ORDER_EVENTS, ORDER_PARAMS),
     **dict.fromkeys(_MESSAGE_EVENTS, MESSAGE_PARAMS),
+    "list_link_clicked": {**MESSAGE_PARAMS, **dict.fromkeys(("answer", "to_list", "from_list"), Kind.TEXT)},
+    **{name: {"popup": Kind.TEXT} for name in ("popup_shown", "popup_closed", "popup_answered")},
 }
 
 #: Canonical attributes of a contact.

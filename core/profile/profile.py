@@ -8,6 +8,7 @@ from hashlib import sha256
 
 from core.events.columns import Identifier
 from core.events.facts import CHANNELS
+from core.identity.push_tokens import channel_of, device_category
 from core.identity.rules import EMAIL, MESSENGER_ID, PHONE, PUSH_TOKEN, IdentityRules
 from core.schema import Value
 
@@ -138,9 +139,23 @@ class Profile:
         for bit, channel in enumerate(CHANNELS):
             consent = self.consents.get(channel)
             if consent.state == GRANTED if consent is not None else channel in by_category:
-                address = ADDRESS_OF.get(channel)
-                bits |= (address is None or self.addresses(address)) << bit
+                bits |= self.has_address(channel) << bit
         return bits
+
+    def has_address(self, channel: str) -> bool:
+        """Whether the channel has where to send: an address, or a device of which nothing but a grant was told; always
+        for channels that need none."""
+        kind = ADDRESS_OF.get(channel)
+        if kind is None:
+            return True
+        if kind == PUSH_TOKEN:
+            tokens = (one.value for one in self.identifiers if one.kind == PUSH_TOKEN)
+            return any(channel_of(token) == channel and self._is_open(channel, token) for token in tokens)
+        return self.addresses(kind)
+
+    def _is_open(self, channel: str, token: str) -> bool:
+        told = self.consents.get(consent_key(channel, device_category(token)))
+        return told is None or told.state == GRANTED
 
     def known(self, rules: IdentityRules) -> bool:
         """Whether it has an identifier of a kind that makes it more than an anonymous visitor."""

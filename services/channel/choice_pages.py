@@ -46,7 +46,7 @@ def proof_of(request: Request, key: bytes) -> str:
 async def offered(shard: ChannelShard, record: Record) -> tuple[channel_pb2.Preferences, list[Choice]]:
     """What the page shows to the recipient of a message. Raises UNAVAILABLE when the profile cannot be asked."""
     saved = shard.state.preferences()
-    return saved, choices_of(saved, record.message.channel, await shard.profile_of(record))
+    return saved, choices_of(saved, record.channel, await shard.profile_of(record))
 
 
 async def choose(shard: ChannelShard, record: Record, form: bytes, proof: str, clock: Clock) -> Mapping[str, bool]:
@@ -60,13 +60,13 @@ async def choose(shard: ChannelShard, record: Record, form: bytes, proof: str, c
     changed = {category: on for category, on in chosen.items() if on != was[category]}
     if not changed:
         return changed
-    now_us, message = clock.now_us(), record.message
-    held = Suppression(SuppressionCause.UNSUBSCRIBED, now_us)
+    now_us = clock.now_us()
+    held = Suppression(SuppressionCause.UNSUBSCRIBED, now_us, record.message.contact)
     keys = [
         key
         for category, on in changed.items()
         if category and not on
-        for key in category_keys(message.channel, category, (message.contact,))
+        for key in category_keys(record.channel, category, (record.message.contact,))
     ]
     item = reports.chosen(record, changed, proof, now_us)
     await shard.keep_choice(record, [item], [(key, held) for key in keys])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any, TextIO
 
@@ -18,8 +18,10 @@ from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
 from liquid.builtin.tags.for_tag import ForLoop
 from liquid.builtin.tags.tablerow_tag import TableRow
-from liquid.exceptions import FilterArgumentError, ResourceLimitError
+from liquid.exceptions import ResourceLimitError
 from liquid.stringify import to_liquid_string
+
+from services.channel.speech import date_text, date_time_text, money, number_text, plain_money, time_text
 
 LIMIT_ITERATIONS = 10_000
 LIMIT_OUTPUT_BYTES = 512 * 1024
@@ -28,8 +30,6 @@ LIMIT_NAMESPACE_BYTES = 512 * 1024
 LIMIT_CPU_S = 0.25
 _LIMIT_DIGITS = 40
 _REPLACING = frozenset({"replace", "replace_first", "replace_last"})
-#: strftime's letters that are offered; widths ("%999999999d" fills the memory) are not.
-_DATE_LETTERS = frozenset("aAbBdHIjmMpSUwWyYZzefF%")
 #: Clear text of HTML, scripts for web pages and decoders have no business in a message.
 _NOT_OFFERED = ("escapejs", "base64_decode", "base64_url_safe_decode")
 
@@ -100,8 +100,11 @@ class BudgetEnvironment(Environment):
         super().__init__(autoescape=autoescape, strict_filters=True)
         for name in _NOT_OFFERED:
             self.filters.pop(name)
-        self.add_filter("date", format_date)
+        self.add_filter("date", date_text)
+        self.add_filter("time", time_text)
+        self.add_filter("datetime", date_time_text)
         self.add_filter("money", money)
+        self.add_filter("number", number_text)
         self.add_filter("json", to_json)
 
 
@@ -140,31 +143,13 @@ def text_environment() -> BudgetEnvironment:
 
 
 def json_environment() -> BudgetEnvironment:
-    """For JSON documents: a value stands between the template's quotes, escaped; `| json` writes a whole value."""
+    """For JSON documents: a value stands between the template's quotes, escaped; `| json` writes a whole value, and
+    amounts are for machines."""
     environment = BudgetEnvironment(autoescape=False)
+    environment.add_filter("money", plain_money)
     environment.add_tag(_JsonOutput)
     environment.add_tag(_JsonEcho)
     return environment
-
-
-def format_date(value: object, layout: object = "%Y-%m-%d") -> str:
-    """A date or instant by strftime's letters without widths; a text as it is, missing as an empty text."""
-    if not isinstance(value, date):
-        return str(value) if isinstance(value, str) else ""
-    parts = str(layout).split("%")
-    letters = [part[:1] for part in parts[1:]]
-    # "%%" leaves an empty part behind itself.
-    if any(letter and letter not in _DATE_LETTERS for letter in letters):
-        raise FilterArgumentError(f"date knows % followed by one of {''.join(sorted(_DATE_LETTERS))}", token=None)
-    moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
-    return moment.strftime(str(layout).replace("%e", str(value.day)).replace("%f", "").replace("%F", "%Y-%m-%d"))
-
-
-def money(value: object) -> str:
-    """An amount with two decimals: 12.5 -> "12.50"; anything that is no number as an empty text."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | float):
-        return ""
-    return f"{Decimal(str(value)):.2f}"
 
 
 def to_json(value: object) -> JsonText:

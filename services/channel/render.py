@@ -31,17 +31,33 @@ class CompiledTemplate:
     html: BoundTemplate | None
     text: BoundTemplate | None
     needs: Needs = Needs()
+    url: BoundTemplate | None = None
+    image_url: BoundTemplate | None = None
+    icon_url: BoundTemplate | None = None
+
+    def parts(self) -> Mapping[str, BoundTemplate]:
+        """What there is to render, by the field of the template."""
+        named = {
+            "subject": self.subject,
+            "body_html": self.html,
+            "body_text": self.text,
+            "url": self.url,
+            "image_url": self.image_url,
+            "icon_url": self.icon_url,
+        }
+        return {name: part for name, part in named.items() if part is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedLinks:
-    """The public addresses of one message: a click link by index, the open pixel, the unsubscribe page, and that of
-    preferences."""
+    """The public addresses of one message: a click link by index, the open pixel, the unsubscribe page, that of
+    preferences, and where a device tells that it showed the message."""
 
     click: Callable[[int], str]
     open_url: str
     unsubscribe_url: str
     preferences_url: str = ""
+    shown_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +76,9 @@ def compile_email(source: Template) -> CompiledTemplate:
         raise bad_template("subject", 0, "is empty")
     if not source.body_html.strip() and not source.body_text.strip():
         raise bad_template("body_html", 0, "give body_html or body_text")
-    subject = _compile(_TEXT, "subject", source.subject.strip())
-    html = _compile(_HTML, "body_html", source.body_html) if source.body_html.strip() else None
-    text = _compile(_TEXT, "body_text", source.body_text) if source.body_text.strip() else None
+    subject = compile_field(_TEXT, "subject", source.subject.strip())
+    html = compile_field(_HTML, "body_html", source.body_html) if source.body_html.strip() else None
+    text = compile_field(_TEXT, "body_text", source.body_text) if source.body_text.strip() else None
     return CompiledTemplate(source, subject, html, text, needs_of(subject, html, text))
 
 
@@ -70,7 +86,7 @@ def compile_json(source: Template) -> CompiledTemplate:
     """`body_text` is a JSON document with Liquid in it. Raises INVALID/BAD_TEMPLATE with the line."""
     if not source.body_text.strip():
         raise bad_template("body_text", 0, "is empty; give a JSON document")
-    body = _compile(_JSON, "body_text", source.body_text)
+    body = compile_field(_JSON, "body_text", source.body_text)
     return CompiledTemplate(source, None, None, body, needs_of(body))
 
 
@@ -80,9 +96,9 @@ def render_email(template: CompiledTemplate, values: Mapping[str, object], links
     Raises INVALID: TEMPLATE_FAILED (a limit, a bad filter argument), UNSAFE_URL, UNCLOSED_TAG, TOO_MANY_LINKS.
     """
     scope = {**values, "unsubscribe_url": links.unsubscribe_url, "preferences_url": links.preferences_url}
-    subject = _render("subject", template.subject, scope)
-    document = _render("body_html", template.html, scope)
-    text = _render("body_text", template.text, scope) or plain_text(document)
+    subject = render_field("subject", template.subject, scope)
+    document = render_field("body_html", template.html, scope)
+    text = render_field("body_text", template.text, scope) or plain_text(document)
     destinations: tuple[str, ...] = ()
     if document:
         document, destinations = rewrite_links(document, links.click, (links.unsubscribe_url, links.preferences_url))
@@ -92,7 +108,7 @@ def render_email(template: CompiledTemplate, values: Mapping[str, object], links
 
 def render_json(template: CompiledTemplate, values: Mapping[str, object]) -> Content:
     """The document as compact JSON. Raises INVALID: TEMPLATE_FAILED, BODY_NOT_JSON."""
-    body = _render("body_text", template.text, values)
+    body = render_field("body_text", template.text, values)
     try:
         document = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -104,7 +120,13 @@ def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is no JSON")
 
 
-def _compile(environment: Environment, field: str, source: str) -> BoundTemplate:
+def compile_text_field(field: str, source: str) -> BoundTemplate | None:
+    """A field of plain text; None where it is blank. Raises INVALID/BAD_TEMPLATE with the line."""
+    return compile_field(_TEXT, field, source.strip()) if source.strip() else None
+
+
+def compile_field(environment: Environment, field: str, source: str) -> BoundTemplate:
+    """One field of a template. Raises INVALID/BAD_TEMPLATE with the line."""
     check_source(field, source)
     try:
         template = environment.from_string(source)
@@ -130,7 +152,8 @@ def _line(error: LiquidError, source: str) -> int:
     return source.count("\n", 0, error.token.start_index) + 1
 
 
-def _render(field: str, template: BoundTemplate | None, values: Mapping[str, object]) -> str:
+def render_field(field: str, template: BoundTemplate | None, values: Mapping[str, object]) -> str:
+    """What a field of a template becomes, "" for none. Raises INVALID/TEMPLATE_FAILED."""
     if template is None:
         return ""
     try:

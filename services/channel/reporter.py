@@ -9,6 +9,7 @@ import grpc
 
 from cdp.ingest.v1 import ingest_pb2
 from core.errors import CdpError, Code
+from services.channel.reports import answer_refused
 from services.channel.state import ChannelState
 from services.runtime.errors import from_rpc
 from services.runtime.stubs import Stubs
@@ -64,6 +65,12 @@ class Reporter:
         dead = [(key, result.reason) for (key, _), result in results if result.reason]
         if dead:
             _LOG.error("reports refused and set aside", workspace=self._workspace_id, count=len(dead), first=dead[0][1])
+        refused = [
+            answer_refused(item, result.reason)
+            for item, (_, result) in zip(items, results, strict=True)
+            if result.reason
+        ]
+        await self._state.put([], reports=[item for item in refused if item is not None])
         await self._state.reported([key for (key, _), result in results if not result.reason], dead)
 
     async def _not_told(self, rows: list[tuple[str, bytes]], error: CdpError) -> None:

@@ -13,8 +13,14 @@ from cdp.ingest.v1 import ingest_pb2
 from core.clock import SECOND_US
 from core.delivery.bounces import BounceClass, classify
 from core.events.facts import MarkedEvent
+from core.identity.push_tokens import MOBILE_PUSH, WEB_PUSH, device_category
+from core.schema import Value
 from services.channel.list_links import ListMove
 from services.channel.record import Record
+from services.runtime.facts import value_to_proto
+
+#: The channel whose receivers answer, to whom a scenario may listen.
+WEBHOOK = "webhook"
 
 
 def report_id(item: ingest_pb2.BatchItem) -> str:
@@ -30,7 +36,7 @@ def report_id(item: ingest_pb2.BatchItem) -> str:
 
 def sent(record: Record, zone: str, now_us: int) -> ingest_pb2.BatchItem:
     """The provider accepted the message; `zone` is the person's, by which it was sent by day or by night."""
-    item = _event(record, f"{record.id}:sent", "message_sent", now_us)
+    item = _event(record, f"{_try_id(record)}:sent", "message_sent", now_us)
     item.event.params["time_zone"].text = zone
     return item
 
@@ -38,11 +44,46 @@ def sent(record: Record, zone: str, now_us: int) -> ingest_pb2.BatchItem:
 def bounced(record: Record, now_us: int, kind: BounceClass | None = None, reason: str = "") -> ingest_pb2.BatchItem:
     """The message was refused for good, by the provider (`reason`: what it replied) or by a report that came back.
     `kind` is read from the reason unless it is known."""
-    item = _event(record, f"{record.id}:bounced", "message_bounced", now_us)
+    item = _event(record, f"{_try_id(record)}:bounced", "message_bounced", now_us)
     said = reason or record.delivery.reply or record.delivery.reason
     item.event.params["reason"].text = said
     item.event.params["bounce"].text = (kind or classify("", said)).value
     return item
+
+
+def delivered(record: Record, now_us: int) -> ingest_pb2.BatchItem:
+    """The provider told that the message arrived."""
+    return _event(record, f"{_try_id(record)}:delivered", "message_delivered", now_us)
+
+
+def webhook_answered(record: Record, answer: Mapping[str, Value], now_us: int) -> ingest_pb2.BatchItem:
+    """The receiver of a webhook took it. `answer`: its `status`, and fields of its document as `answer_<name>`."""
+    item = _event(record, f"{_try_id(record)}:answered", "webhook_answered", now_us)
+    for name, value in answer.items():
+        item.event.params[name].CopyFrom(value_to_proto(value))
+    return item
+
+
+def webhook_failed(record: Record, reason: str, now_us: int) -> ingest_pb2.BatchItem:
+    """A webhook was refused, by the receiver or by us, or nobody knows what became of it."""
+    item = _event(record, f"{record.id}:failed", "webhook_failed", now_us)
+    item.event.params["reason"].text = reason
+    return item
+
+
+def answer_refused(item: ingest_pb2.BatchItem, reason: str) -> ingest_pb2.BatchItem | None:
+    """What is told in the place of a webhook's answer that ingest does not take, such as a field that was a number once
+    and is a text now: whoever waits for it must not wait for ever. None for any other item."""
+    if item.event.type != "webhook_answered":
+        return None
+    told = ingest_pb2.BatchItem()
+    told.CopyFrom(item)
+    event = told.event
+    event.type, event.message_id = "webhook_failed", f"{event.message_id}:refused"
+    for name in [name for name in event.params if name == "status" or name.startswith("answer_")]:
+        del event.params[name]
+    event.params["reason"].text = f"ANSWER_REFUSED: {reason}"
+    return told
 
 
 def complained(record: Record, now_us: int, reason: str) -> ingest_pb2.BatchItem:
@@ -91,11 +132,13 @@ def visitor(record: Record, anonymous_id: str, now_us: int) -> ingest_pb2.BatchI
 
 
 def consent(record: Record, state: str, now_us: int) -> ingest_pb2.BatchItem:
-    """The person's consent for the message's channel is `state` from now on."""
-    person = _person(record, f"{record.id}:consent:{state}", now_us)
-    person.consents.append(
-        facts_pb2.ConsentChange(channel=record.message.channel, state=state, source=f"message:{record.id}")
-    )
+    """The person's consent for the message's channel is `state` from now on. A push that bounced says so of its device
+    alone: the person may have others."""
+    person = _person(record, f"{_try_id(record)}:consent:{state}", now_us)
+    channel = record.channel
+    of_a_device = state == "bounced" and channel in (WEB_PUSH, MOBILE_PUSH)
+    category = device_category(record.delivery.address) if of_a_device else ""
+    person.consents.add(channel=channel, category=category, state=state, source=f"message:{record.id}")
     return ingest_pb2.BatchItem(person=person)
 
 
@@ -106,7 +149,7 @@ def chosen(record: Record, changed: Mapping[str, bool], proof: str, now_us: int)
     for category, on in sorted(changed.items()):
         state = "granted" if on else "denied"
         person.consents.add(
-            channel=record.message.channel,
+            channel=record.channel,
             category=category,
             state=state,
             source=f"preferences:{record.id}",
@@ -135,6 +178,11 @@ def answered(record: Record, index: int, move: ListMove, now_us: int) -> ingest_
     return item
 
 
+def _try_id(record: Record) -> str:
+    """Of the first way the message's id; those of later ones are told apart from it."""
+    return f"{record.id}:{len(record.tries) + 1}" if record.tries else record.id
+
+
 def _person(record: Record, message_id: str, now_us: int) -> ingest_pb2.Person:
     return ingest_pb2.Person(message_id=message_id, occurred_at_us=now_us, identifiers=[_key(record)])
 
@@ -149,12 +197,13 @@ def _event(
     message = record.message
     texts = {
         "message_id": message.id,
-        "channel": message.channel,
+        "channel": record.channel,
         "kind": message.kind,
         "scenario": message.scenario,
         "run_id": message.run_id,
         "step": message.step,
-        "template": message.template,
+        "template": record.template,
+        "variant": record.variant,
     }
     event = ingest_pb2.Event(
         message_id=message_id,

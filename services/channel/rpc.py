@@ -14,11 +14,16 @@ from core.delivery.outbox import State
 from core.errors import Violation, invalid, not_found
 from services.channel.channel_settings import check_settings
 from services.channel.convert import settings_to_proto, template_from_proto, template_to_proto
+from services.channel.delivery_settings import keep_secrets
+from services.channel.inbox_rpc import INBOX_SCOPES, InboxCalls
 from services.channel.listing import audit_page, message_page
 from services.channel.preferences import PREFERENCES_NAME, check_preferences, is_category
+from services.channel.preview_rpc import PREVIEW_SCOPES, PreviewCalls
 from services.channel.senders.sender import Sender
 from services.channel.shard import ChannelShard
 from services.channel.state import SETTINGS_NAME, ChannelState
+from services.channel.template_check import check_template
+from services.channel.trials import LIMIT_TEST_ADDRESSES
 from services.runtime.caller import Scope, caller
 from services.runtime.pages import number_of, page_entries
 
@@ -41,10 +46,13 @@ SCOPES: Mapping[str, Scope] = {
     "Forget": Scope.INTERNAL,
     "GetPreferences": Scope.READ,
     "UpdatePreferences": Scope.FULL,
+    "TestSend": Scope.FULL,
+    **INBOX_SCOPES,
+    **PREVIEW_SCOPES,
 }
 
 
-class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
+class ChannelRpc(InboxCalls, PreviewCalls, channel_pb2_grpc.ChannelServiceServicer):
     """The workspace is the caller's; nothing of another one is ever in reach. `shards` finds the open shard of a
     workspace or raises UNAVAILABLE."""
 
@@ -112,7 +120,7 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
         if request.template.category and not is_category(request.template.category):
             what = "has 1 to 60 letters, digits, _ and -"
             raise invalid("BAD_TEMPLATE", f"category: {what}", Violation("template.category", what))
-        await asyncio.to_thread(sender.compile, template_from_proto(request.template))
+        await asyncio.to_thread(check_template, template_from_proto(request.template), sender.compile)
         payload = channel_pb2.Template()
         payload.CopyFrom(request.template)
         payload.ClearField("revision")
@@ -177,7 +185,7 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
         request: channel_pb2.GetSettingsRequest,
         context: _Context,
     ) -> channel_pb2.GetSettingsResponse:
-        """See the .proto. The secret is never shown."""
+        """See the .proto. Secrets are never shown."""
         saved = self._shard().state.settings_versions.newest()
         return channel_pb2.GetSettingsResponse(settings=settings_to_proto(saved[-1] if saved else None))
 
@@ -186,16 +194,18 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
         request: channel_pb2.UpdateSettingsRequest,
         context: _Context,
     ) -> channel_pb2.UpdateSettingsResponse:
-        """See the .proto. From the answer on, the new switches hold for every message not yet with its provider."""
+        """See the .proto. From the answer on, the new settings hold for every message not yet with its provider. Raises
+        INVALID/BAD_SETTINGS with every wrong field."""
         shard = self._shard()
-        check_settings(request.settings, self._senders)
         versions = shard.state.settings_versions
+        kinds = {channel: sender.kinds() for channel, sender in self._senders.items()}
 
         def change() -> Awaitable[None]:
             payload = channel_pb2.Settings()
             payload.CopyFrom(request.settings)
             payload.ClearField("etag")
-            payload.webhook_secret = payload.webhook_secret or shard.state.settings.webhook_secret
+            keep_secrets(payload, shard.state.saved_settings())
+            check_settings(payload, kinds)
             made = versions.save(
                 SETTINGS_NAME,
                 payload.SerializeToString(),
@@ -236,6 +246,13 @@ class ChannelRpc(channel_pb2_grpc.ChannelServiceServicer):
 
         await shard.exclusively(change)
         return channel_pb2.UpdatePreferencesResponse(preferences=shard.state.preferences())
+
+    async def TestSend(self, request: channel_pb2.TestSendRequest, context: _Context) -> channel_pb2.TestSendResponse:
+        """See the .proto. The kill switch and the allow-list hold for tests as well."""
+        if not 1 <= len(request.addresses) <= LIMIT_TEST_ADDRESSES:
+            what = f"needs 1 to {LIMIT_TEST_ADDRESSES} addresses"
+            raise invalid("BAD_ADDRESSES", f"a test {what}", Violation("addresses", what))
+        return channel_pb2.TestSendResponse(results=await self._shard().trials.send(request))
 
     async def ListAuditRecords(
         self,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from core.errors import CdpError, Violation, invalid
 
@@ -19,15 +20,41 @@ _BLANKS = re.compile(rf"\s{{{LIMIT_BLANKS + 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """Another wording for `share` of 10,000 contacts; what is empty is the template's own."""
+
+    name: str
+    share: int
+    subject: str = ""
+    body_html: str = ""
+    body_text: str = ""
+    mjml: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """Liquid sources of one template version. Fields that the channel does not use are empty.
-    `sender` is "Name <address>", empty for the settings' one."""
+    `sender` is "Name <address>", empty for the settings' one. `mjml` stands in the place of `body_html`; `url`,
+    `image_url` and `icon_url` are those of pushes, inbox and pop-ups. `fallbacks`: name -> what stands for it where it
+    has no value. `locale` ("de_AT") and `currency` (ISO 4217) are empty for the contact's and the workspace's; `salt`,
+    of the draw of `variants`, is empty for the template's name. Senders compile and render one wording at a time
+    (services.channel.variants) and see no variants.
+    """
 
     channel: str
     subject: str
     body_html: str
     body_text: str
     sender: str
+    mjml: str = ""
+    url: str = ""
+    image_url: str = ""
+    icon_url: str = ""
+    fallbacks: Mapping[str, str] = field(default_factory=dict)
+    locale: str = ""
+    currency: str = ""
+    salt: str = ""
+    variants: tuple[Variant, ...] = ()
 
 
 def bad_template(field: str, line: int, description: str) -> CdpError:

@@ -3,55 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import replace
 
-from cdp.channel.v1 import channel_pb2
 from cdp.profile.v1 import profile_pb2
 from core.clock import SECOND_US, Clock
-from core.delivery import links
-from core.delivery.bounces import BounceClass
-from core.delivery.decision import (
-    Consent,
-    Deliver,
-    Recipient,
-    Refuse,
-    Suppression,
-    SuppressionCause,
-    decide,
+from core.delivery.alternatives import NOT_DELIVERED
+from core.delivery.decision import Deliver, Refuse
+from core.delivery.outbox import (
+    Deferred,
+    Outcome,
+    Rejected,
+    State,
+    Unknown,
+    begin,
+    hold,
+    postpone,
+    refuse,
+    settle,
+    watch,
 )
-from core.delivery.outbox import Outcome, Rejected, State, Unknown, begin, postpone, refuse, settle
-from core.errors import CdpError, Code, invalid
+from core.errors import CdpError, Code
 from services.channel import reports
-from services.channel.computed import ComputedValues
-from services.channel.convert import template_from_proto
+from services.channel.builder import Builder
+from services.channel.builder import Tracking as Tracking
+from services.channel.lanes import Lane, Lanes
+from services.channel.outcomes import Settled, onward, settled, undelivered
 from services.channel.profiles import Profiles, contacts_of, zone_of
+from services.channel.providers import NULL_KIND, null_outcome
 from services.channel.record import Record
-from services.channel.render import CompiledTemplate, TrackedLinks
-from services.channel.senders.sender import Envelope, Prepared, Sender
-from services.channel.state import ChannelState, category_keys, suppression_keys
-from services.channel.values import template_values
+from services.channel.rules import Hold, Rules
+from services.channel.senders.sender import Prepared, Sender
+from services.channel.state import ChannelState
 from services.runtime.caller import Workspace
-from services.runtime.definitions import Stored
 from services.runtime.failpoints import failpoint
 from services.runtime.telemetry import get_logger
 
 _LOG = get_logger(__name__)
 _LOG_PAUSE_S = 0.2
-_COMPILED_TEMPLATES = 256
-_BUILDING_THREADS = 2
-_Built = TypeVar("_Built")
-
-
-@dataclass(frozen=True, slots=True)
-class Tracking:
-    """How links of this process are signed, and where they lead back to (no trailing slash)."""
-
-    key: bytes
-    public_url: str
-    #: Hosts to which a click takes the token of the visit along.
-    visit_hosts: tuple[str, ...] = ()
+#: A message whose profile could not be asked is tried again after this long.
+PROFILE_PAUSE_US = SECOND_US // 2
 
 
 class Worker:
@@ -63,58 +55,100 @@ class Worker:
         state: ChannelState,
         clock: Clock,
         profiles: Profiles,
-        computed: ComputedValues,
+        rules: Rules,
+        builder: Builder,
+        lanes: Lanes,
         senders: Mapping[str, Sender],
-        tracking: Tracking,
     ) -> None:
         self._workspace = workspace
         self._state = state
         self._clock = clock
         self._profiles = profiles
-        self._computed = computed
+        self._rules = rules
+        self._builder = builder
+        self._lanes = lanes
         self._senders = senders
-        self._tracking = tracking
-        self._compiled: dict[tuple[str, int], CompiledTemplate] = {}
-        # Few threads: they take turns with the event loop for the interpreter.
-        self._building = asyncio.Semaphore(_BUILDING_THREADS)
         self._calls: dict[str, tuple[frozenset[int], asyncio.Future[None]]] = {}
+        #: Messages that providers of kind `null` took, by channel.
+        self.taken_by_null: Counter[str] = Counter()
 
-    async def deliver(self, record: Record) -> None:
-        """Take a reserved message one step: refused, called and settled, or still reserved for later.
+    async def deliver(self, record: Record) -> bool:
+        """Take a message one step: refused, called and settled, or still reserved for later; one whose delivery was
+        waited for in vain goes its next way. False: too many wait for its provider; it comes again when there is room.
 
         Raises UNAVAILABLE when the profile, or what the template names of the segment engine, could not be asked; the
         message is then still reserved. Other errors of the log mean that the workspace is not ours any more.
         """
+        if record.delivery.state is State.ACCEPTED:
+            await self._commit(Settled(undelivered(record, NOT_DELIVERED, self._clock.now_us())))
+            return True
         profile, position = await self._profiles.placed(record)
         record = replace(record, contact_key=profile.key or record.contact_key)
-        answer = self._decide(record, profile)
-        if isinstance(answer, Refuse):
-            await self._refuse(record, answer.reason, "")
-            return
+        if record.way is None:
+            record = replace(record, way=self._rules.first_way(record, profile))
+        answer = self._rules.verdict(record, profile, self._clock.now_us())
+        if not isinstance(answer, Deliver):
+            await self._held(record, answer)
+            return True
+        lane = self._lanes.lane(record.channel, answer.address, record.provider)
+        if lane is None:
+            await self._refuse(record, "NO_PROVIDER", f"no provider of the channel {record.channel} can reach it")
+            return True
+        transactional = record.kind.transactional
+        if not transactional and lane.stand_aside(record.id):
+            return False
         try:
-            prepared = await self._prepare(record, profile, position, answer.address)
+            prepared, variant = await self._builder.build(record, profile, position, answer.address, lane.provider)
         except CdpError as error:
             if error.code not in (Code.INVALID, Code.NOT_FOUND):
                 raise
             await self._refuse(record, error.reason, error.message)
-            return
-        record = record.moved(begin(record.delivery, answer.address))
-        await self._surely(lambda: self._state.put([record], links=prepared.links))
-        failpoint("channel.sending")
-        # The profile, an unsubscribe or a switch may have changed while we rendered and committed: ask again, and let
-        # nothing come between this answer and the call.
+            return True
+        record = replace(record, variant=variant, provider=lane.provider.name)
+        await lane.enter(transactional)
         try:
-            profile = await self._profiles.of(record)
-        except CdpError as error:
-            await self._postpone(record, error.reason)
-            raise
-        answer = self._decide(record, profile)
-        if isinstance(answer, Refuse):
-            await self._refuse(record, answer.reason, "")
-        elif answer.address != record.delivery.address:
-            await self._postpone(record, "ADDRESS_CHANGED")
-        else:
-            await self._call(record, prepared, contacts_of(record, profile), zone_of(profile) or self._workspace.zone)
+            done = await self._send(record, profile, prepared, answer.address, lane)
+        finally:
+            lane.leave()
+        if done is not None:
+            await self._commit(done)
+        return True
+
+    async def delivered(self, message_id: str, ok: bool, reason: str) -> None:
+        """See ChannelShard.delivered; `deliver` is not under way for the message."""
+        (record,) = await self._state.get([message_id])
+        if record is not None and ok and record.delivery.state is State.RESERVED and record.tries:
+            # Late, but nobody was called by the next way yet: the person need not get it twice.
+            record = next(reversed(record.earlier()), record)
+        if record is None or record.delivery.state is not State.ACCEPTED:
+            return
+        now_us = self._clock.now_us()
+        if ok:
+            over = record.moved(watch(record.delivery, 0))
+            await self._commit(Settled(over, [reports.delivered(record, now_us)]))
+            return
+        # Not watched: it arrived before, or has no other way. What was counted stays so, for parts may have arrived.
+        watched = record.delivery.due_at_us > 0
+        onto = undelivered(record, reason or NOT_DELIVERED, now_us) if watched else record
+        await self._commit(Settled(onto, [reports.bounced(record, now_us, reason=reason)]))
+
+    async def end(self, message_id: str, reason: str) -> None:
+        """End a message that cannot be handled, as far as the outbox knows of it: refused by its way where no provider
+        was called, of unknown fate where one may have been; what was accepted is waited for no longer."""
+        (record,) = await self._state.get([message_id])
+        if record is None:
+            return
+        now_us = self._clock.now_us()
+        match record.delivery.state:
+            case State.RESERVED:
+                await self._refuse(record, reason, "")
+            case State.SENDING:
+                fate = settle(record.delivery, Unknown(reason), record.kind.transactional, now_us)
+                await self._commit(onward(record.moved(fate), now_us))
+            case State.ACCEPTED:
+                await self._commit(Settled(record.moved(watch(record.delivery, 0))))
+            case _:
+                return
 
     async def calls_ended(self, contacts: Collection[int]) -> None:
         """Return when no provider call to any of `contacts` that has begun before is still under way."""
@@ -124,135 +158,104 @@ class Worker:
 
     def keys(self, record: Record, profile: profile_pb2.Profile) -> list[bytes]:
         """Under which keys a suppression of the person on the message's channel holds, known by this profile."""
-        message = record.message
-        sender = self._senders[message.channel]
-        address = sender.address(profile, self._state.settings) if profile.key else None
-        return suppression_keys(
-            message.channel, sorted(contacts_of(record, profile)), (address or "",), sender.personal
-        )
+        return self._rules.suppression_keys(record.channel, sorted(contacts_of(record, profile)), profile)
 
-    async def _call(self, record: Record, prepared: Prepared, contacts: frozenset[int], zone: str) -> None:
+    async def _send(
+        self, record: Record, profile: profile_pb2.Profile, prepared: Prepared, address: str, lane: Lane
+    ) -> Settled | None:
+        """From the decision to call until the call is over; what is to be committed then (None: nothing is left)."""
+        # Nothing comes between this answer and the place in the caps, which is taken in the commit of `sending`.
+        begun_us = self._clock.now_us()
+        answer = self._rules.verdict(record, profile, begun_us)
+        if not isinstance(answer, Deliver):
+            await self._held(record, answer)
+            return None
+        if lane.provider not in self._lanes.providers(record.channel):  # what waited for it is built anew
+            await self._held(replace(record, provider=""), Hold(begun_us, "PROVIDER_CHANGED"))
+            return None
+        counted = self._rules.count(record, begun_us)
+        record = record.moved(begin(record.delivery, address))
+        await self._surely(lambda: self._state.put([record], links=prepared.links, counted=counted))
+        failpoint("channel.sending")
+        # The profile, an unsubscribe or a switch may have changed while we rendered and committed: ask again, and let
+        # nothing come between this answer and the call.
+        try:
+            profile = await self._profiles.of(record)
+        except CdpError as error:
+            await self._postpone(record, error.reason, self._clock.now_us() + PROFILE_PAUSE_US)
+            return None
+        now_us = self._clock.now_us()
+        answer = self._rules.verdict(record, profile, now_us)
+        match answer:
+            case Refuse(reason):
+                await self._refuse(record, reason, "")
+            case Hold(until_us, reason):
+                await self._postpone(record, reason, until_us)
+            case Deliver(now_at) if now_at != address:
+                await self._postpone(record, "ADDRESS_CHANGED", now_us)
+            case Deliver() if lane.provider not in self._lanes.providers(record.channel):
+                await self._postpone(record, "PROVIDER_CHANGED", now_us)
+            case Deliver() if self._rules.is_another_day(record, begun_us, profile, now_us):
+                await self._postpone(record, "DAY_CHANGED", now_us)
+            case Deliver():
+                counted = self._rules.count(record, now_us)  # windows begin at the call; stored with its outcome
+                outcome = await self._call(record, prepared, contacts_of(record, profile))
+                lane.told(outcome)
+                done = self._after(record, outcome, zone_of(profile) or self._workspace.zone)
+                return done if done.counted else replace(done, counted=counted)
+        return None
+
+    async def _call(self, record: Record, prepared: Prepared, contacts: frozenset[int]) -> Outcome:
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._calls[record.id] = (contacts, ended)
-        outcome: Outcome
         try:
-            outcome = await self._senders[record.message.channel].send(prepared)
+            if prepared.provider.kind == NULL_KIND:
+                self.taken_by_null[record.channel] += 1
+                return null_outcome()
+            return await self._senders[record.channel].send(prepared)
         except Exception as error:  # noqa: BLE001 - a sender that fails leaves an unknown fate, which is an outcome
-            _LOG.exception("sender failed", workspace=self._workspace.id, channel=record.message.channel)
-            outcome = Unknown(f"SENDER_FAILED: {type(error).__name__}")
+            _LOG.exception("sender failed", workspace=self._workspace.id, channel=record.channel)
+            return Unknown(f"SENDER_FAILED: {type(error).__name__}")
         finally:
             del self._calls[record.id]
             ended.set_result(None)
+
+    def _after(self, record: Record, outcome: Outcome, zone: str) -> Settled:
         failpoint("channel.sent")
         now_us = self._clock.now_us()
-        record = record.moved(settle(record.delivery, outcome, record.kind.transactional, now_us))
-        items = []
-        held: list[tuple[bytes, Suppression]] = []
-        match outcome:
-            case Rejected(bounced=True):
-                items = [
-                    reports.bounced(record, now_us, BounceClass.HARD),
-                    reports.consent(record, "bounced", now_us),
-                ]
-                held = [(key, Suppression(SuppressionCause.BOUNCED, now_us)) for key in self._address_keys(record)]
-            case Rejected(by_provider=True):
-                items = [reports.bounced(record, now_us)]
-            case _ if record.delivery.state is State.ACCEPTED:
-                items = [reports.sent(record, zone, now_us)]
-        if record.delivery.state is State.UNCERTAIN:
-            _LOG.warning("fate of a message unknown", workspace=self._workspace.id, reason=record.delivery.reason)
-        await self._surely(lambda: self._state.put([record], reports=items, suppressions=held))
+        done = settled(record, outcome, self._senders[record.channel].personal, zone, now_us)
+        if isinstance(outcome, Deferred | Rejected):  # otherwise the person has it, or may have it
+            done = replace(done, counted=self._rules.give_back(record))
+        delivery = done.record.delivery
+        if delivery.state is State.UNCERTAIN:
+            _LOG.warning("fate of a message unknown", workspace=self._workspace.id, reason=delivery.reason)
+        elif isinstance(outcome, Deferred) and delivery.state is State.RESERVED and self._lanes.has_other(record):
+            done = replace(done, record=done.record.moved(replace(delivery, due_at_us=now_us)))
+        return done
 
-    def _address_keys(self, record: Record) -> list[bytes]:
-        """The address alone: a new address of the same person is another matter."""
-        channel = record.message.channel
-        return suppression_keys(channel, (), (record.delivery.address,), self._senders[channel].personal)
+    async def _held(self, record: Record, answer: Refuse | Hold) -> None:
+        """Before the provider is called."""
+        if isinstance(answer, Refuse):
+            await self._refuse(record, answer.reason, "")
+            return
+        held = record.moved(hold(record.delivery, answer.reason, answer.until_us))
+        await self._commit(Settled(held))
 
-    def _decide(self, record: Record, profile: profile_pb2.Profile) -> Deliver | Refuse:
-        message = record.message
-        settings = self._state.settings
-        recipient = None
-        category = self._state.category_of(message.template)
-        if profile.key:
-            told = {one.category: one for one in profile.consents if one.channel == message.channel}
-            recipient = Recipient(
-                self._senders[message.channel].address(profile, settings),
-                _consent(told.get("")),
-                _consent(told.get(category)) if category else None,
-            )
-        keys = self.keys(record, profile)
-        if category:
-            keys += category_keys(message.channel, category, sorted(contacts_of(record, profile)))
-        held = self._state.suppressions(keys)
-        return decide(record.kind, message.channel, recipient, held, settings.brakes)
-
-    async def _prepare(self, record: Record, profile: profile_pb2.Profile, position: int, address: str) -> Prepared:
-        message = record.message
-        sender = self._senders[message.channel]
-        stored = self._state.templates.get(message.template)
-        template = await self._compiled_of(stored, sender)
-        transactional = record.kind.transactional
-        computed = await self._computed.of(template.needs, profile, position, transactional=transactional)
-        settings, now_us = self._state.settings, self._clock.now_us()
-
-        def build() -> Prepared:
-            envelope = Envelope(
-                self._workspace.id,
-                message.id,
-                transactional,
-                address,
-                template,
-                template_values(message, profile, self._workspace.zone, now_us, computed),
-                self._tracked(message),
-                settings,
-                now_us,
-            )
-            return sender.prepare(envelope)
-
-        return await self._built(build)
-
-    async def _compiled_of(self, stored: Stored, sender: Sender) -> CompiledTemplate:
-        key = (stored.revision.name, stored.revision.version)
-        if key in self._compiled:
-            return self._compiled[key]
-        source = template_from_proto(channel_pb2.Template.FromString(stored.payload))
-        compiled = await self._built(lambda: sender.compile(source))
-        if len(self._compiled) >= _COMPILED_TEMPLATES:
-            self._compiled.clear()
-        self._compiled[key] = compiled
-        return compiled
-
-    async def _built(self, build: Callable[[], _Built]) -> _Built:
-        """What `build` makes, in a thread. Raises INVALID/PREPARE_FAILED for whatever is no error of ours."""
-        try:
-            async with self._building:
-                return await asyncio.to_thread(build)
-        except CdpError:
-            raise
-        except Exception as error:
-            # A message that cannot be built is refused, so that it stops no other; why is logged and kept with it.
-            _LOG.exception("message not built", workspace=self._workspace.id)
-            raise invalid("PREPARE_FAILED", f"{type(error).__name__}: {error}") from error
-
-    def _tracked(self, message: channel_pb2.OutgoingMessage) -> TrackedLinks:
-        def url(path: str, index: int) -> str:
-            token = links.sign(self._tracking.key, self._workspace.id, message.id, message.contact, index)
-            return f"{self._tracking.public_url}/{path}/{token}"
-
-        return TrackedLinks(
-            lambda index: url("c", index),
-            url("o", links.OPEN_INDEX),
-            url("u", links.UNSUBSCRIBE_INDEX),
-            url("p", links.PREFERENCES_INDEX),
-        )
-
-    async def _postpone(self, record: Record, reason: str) -> None:
-        postponed = record.moved(postpone(record.delivery, reason, self._clock.now_us()))
-        await self._surely(lambda: self._state.put([postponed]))
+    async def _postpone(self, record: Record, reason: str, due_at_us: int) -> None:
+        # No provider failed with it, so none is avoided next time.
+        postponed = replace(record, delivery=postpone(record.delivery, reason, due_at_us), provider="")
+        await self._commit(Settled(postponed, counted=self._rules.give_back(record)))
 
     async def _refuse(self, record: Record, reason: str, detail: str) -> None:
-        refused = record.moved(refuse(record.delivery, reason, detail[:500], self._clock.now_us()))
-        await self._surely(lambda: self._state.put([refused]))
+        now_us = self._clock.now_us()
+        counted = self._rules.give_back(record) if record.delivery.state is State.SENDING else []
+        refused = record.moved(refuse(record.delivery, reason, detail[:500], now_us))
+        await self._commit(replace(onward(refused, now_us), counted=counted))
+
+    async def _commit(self, done: Settled) -> None:
+        await self._surely(
+            lambda: self._state.put([done.record], reports=done.items, suppressions=done.held, counted=done.counted)
+        )
 
     async def _surely(self, commit: Callable[[], Awaitable[None]]) -> None:
         """Commit, waiting for a log that is away or full: what we know of a message must not be lost with it."""
@@ -265,11 +268,3 @@ class Worker:
                     raise
                 _LOG.warning("outbox not written, trying again", workspace=self._workspace.id, reason=error.reason)
             await asyncio.sleep(_LOG_PAUSE_S)
-
-
-def _consent(told: profile_pb2.Consent | None) -> Consent | None:
-    return None if told is None else Consent(told.state, told.occurred_at_us)
-
-
-#: A message whose profile could not be asked is tried again after this long.
-PROFILE_PAUSE_US = SECOND_US // 2

@@ -27,6 +27,7 @@ from services.ingest.order_rpc import OrderRpc
 from services.ingest.order_shard import OrderShard
 from services.ingest.owned import Owned
 from services.ingest.posthog_http import PosthogHttp
+from services.ingest.push_http import PushHttp
 from services.ingest.registry import Registry
 from services.ingest.rpc import IngestRpc
 from services.ingest.rudder_http import RudderHttp
@@ -57,6 +58,7 @@ class Ingest:
         self._posthog = PosthogHttp(self.registry, self._ways, runtime.clock, self._door)
         self._rudder = RudderHttp(self.registry, self._door)
         self._tracker = TrackerHttp(self.registry, self._ways, runtime.clock, self._door, runtime.settings)
+        self._push = PushHttp(self.registry, self._ways, runtime.clock, self._door, runtime.settings)
         self._owned = Ownership(runtime, Role.INGEST, self._open_owned)
         self._feeds = FeedDesk(runtime, self._ways, lambda workspace_id: self._owned.shard(workspace_id).feeds)
         self._bulk = BulkDesk(runtime, self._ways, lambda workspace_id: self._owned.shard(workspace_id).bulk)
@@ -73,7 +75,7 @@ class Ingest:
         """The SDK endpoints under /v1, the web tracker, uploads of feeds and of files."""
         feeds = FeedHttp(self.registry, self._feeds, self._door)
         bulk = BulkHttp(self.registry, self._bulk, self._door)
-        compatible = (*self._posthog.routes(), *self._rudder.routes())
+        compatible = (*self._posthog.routes(), *self._rudder.routes(), *self._push.routes())
         return (*self._http.routes(), *compatible, *self._tracker.routes(), *feeds.routes(), *bulk.routes())
 
     async def start(self) -> None:

@@ -23,6 +23,7 @@ from services.runtime.service import GrpcService
 _SCOPES = {
     "Get": Scope.READ,
     "BatchGet": Scope.READ,
+    "AttributeHistory": Scope.READ,
     "Resolve": Scope.READ,
     "ResolveLink": Scope.READ,
     "Unmerge": Scope.FULL,

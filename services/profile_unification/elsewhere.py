@@ -83,6 +83,23 @@ class Elsewhere:
         except grpc.aio.AioRpcError as error:
             raise from_rpc(error) from error
 
+    async def inbox_of(self, key: str, channel: str) -> list[channel_pb2.InboxItem]:
+        """What the person of this contact key holds on one of the channels inbox and popup, the newest first."""
+        found: list[channel_pb2.InboxItem] = []
+        token = ""
+        try:
+            while True:
+                request = channel_pb2.ListInboxRequest(
+                    contact_key=key, channel=channel, page_size=_PAGE, page_token=token
+                )
+                page = await self._stubs.channel().ListInbox(request, metadata=self._metadata, timeout=_CALL_S)
+                found += page.items
+                token = page.next_page_token
+                if not token:
+                    return found
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc(error) from error
+
     async def _is_in(self, name: str, contact: int, abreast: asyncio.Semaphore) -> bool:
         request = segment_pb2.IsMemberRequest(name=name, contacts=[contact])
         async with abreast:

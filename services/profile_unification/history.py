@@ -40,7 +40,7 @@ async def read_histories(
     positions = sorted(wanted)
     for start in range(0, len(positions), _ABREAST):
         some = positions[start : start + _ABREAST]
-        batches = await asyncio.gather(*(_batch(log, partition, position) for position in some))
+        batches = await asyncio.gather(*(batch_at(log, partition, position) for position in some))
         for position, batch in zip(some, batches, strict=True):
             for part in wanted[position]:
                 rows = [row for at, row in refs[part] if at == position]
@@ -79,7 +79,8 @@ class _Found:
         return PartHistory(tuple(self._ids), tuple(self._facts), tuple(self._instants))
 
 
-async def _batch(log: EventLog, partition: Partition, position: int) -> facts_pb2.FactBatch:
+async def batch_at(log: EventLog, partition: Partition, position: int) -> facts_pb2.FactBatch:
+    """The entry at `position`. Raises NOT_FOUND / LOG_TRIMMED if it is no longer kept."""
     entries = await log.read(partition, position - 1, 1, _READ_BYTES)
     if not entries or entries[0].position != position:
         raise not_found("LOG_TRIMMED", f"the facts at position {position} are no longer kept")

@@ -106,6 +106,9 @@ async def export_of(
         yield lines.of("run", run)
     for message in await _told("messages", elsewhere.messages_of(numbers)):
         yield lines.of("message", message)
+    for channel in ("inbox", "popup"):
+        for item in await _told(channel, elsewhere.inbox_of(profile.key, channel)):
+            yield lines.of(f"{channel}_item", item)
     yield lines.plain("end", {"lines": lines.count})
 
 

@@ -23,9 +23,11 @@ from core.profile.ahead import due
 from core.profile.profile import Profile
 from core.profile.timeline import REF, Refs
 from services.profile_unification.archived_log import ARCHIVE_FOLDER, ArchivedLog
+from services.profile_unification.attribute_history import attribute_writes, write_to_proto
 from services.profile_unification.convert import event_to_proto, identifiers_from_proto, profile_to_proto
 from services.profile_unification.elsewhere import Elsewhere
 from services.profile_unification.erasure_desk import ErasureDesk
+from services.profile_unification.held_devices import keep_held_devices
 from services.profile_unification.identity_desk import IdentityDesk
 from services.profile_unification.person_desk import export_of, gathered, timeline_entries, view_of
 from services.profile_unification.reader import ProfileReader
@@ -97,11 +99,27 @@ class ProfileServicer(profile_pb2_grpc.ProfileServiceServicer):
         found = await reader.as_they_are(request.contacts)
         current = [profile for profile in found if profile is not None and profile.merged_into is None]
         views = {view.contact: view for view in await self._views(shard, current)}
+        await keep_held_devices(reader, list(views.values()), self._runtime.clock.now_us())
         # Asked after the profiles were read, so that it is not before any of them.
         _, last = await self._log.bounds(shard.partition)
         return profile_pb2.BatchGetResponse(
             profiles=[views.get(contact, profile_pb2.Profile()) for contact in request.contacts], position=last
         )
+
+    async def AttributeHistory(
+        self,
+        request: profile_pb2.AttributeHistoryRequest,
+        context: Context,
+    ) -> profile_pb2.AttributeHistoryResponse:
+        """What was told of one attribute."""
+        shard, reader = self._here()
+        if not await shard.wait_folded(request.min_upstream_position, _remaining_s(context)):
+            raise unavailable(
+                "NOT_CAUGHT_UP", f"position {request.min_upstream_position} of ingest's log is not folded"
+            )
+        profile = await reader.one(request.contact)
+        writes = await attribute_writes(shard, profile.part_numbers(), request.name, request.from_us)
+        return profile_pb2.AttributeHistoryResponse(writes=[write_to_proto(write) for write in writes])
 
     async def Resolve(
         self,

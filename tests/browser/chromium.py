@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
@@ -102,6 +103,8 @@ class Browser:
         self._as_person = as_person
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        #: What the browser told by itself, the last of it: method, parameters.
+        self.events: deque[tuple[str, dict[str, Any]]] = deque(maxlen=1_000)
         self._reader = asyncio.create_task(self._read(), name="browser-answers")
 
     async def call(self, method: str, session: str = "", **params: object) -> dict[str, Any]:
@@ -125,6 +128,22 @@ class Browser:
             await page.call("Emulation.setUserAgentOverride", userAgent=PERSON, userAgentMetadata=_HINTS)
         return page
 
+    async def worker(self, url: str) -> Page:
+        """The running service worker whose script is at `url`, which may have more behind it; it goes on running while
+        it is watched."""
+        deadline_s = asyncio.get_running_loop().time() + _PATIENCE_S
+        while True:
+            targets = (await self.call("Target.getTargets"))["targetInfos"]
+            found = [one for one in targets if one["type"] == "service_worker" and one["url"].startswith(url)]
+            if found:
+                break
+            assert asyncio.get_running_loop().time() < deadline_s, f"no service worker within {_PATIENCE_S} s: {url}"
+            await asyncio.sleep(0.02)
+        attached = await self.call("Target.attachToTarget", targetId=found[0]["targetId"], flatten=True)
+        worker = Page(self, attached["sessionId"], found[0].get("browserContextId", ""))
+        await worker.call("Runtime.enable")
+        return worker
+
     async def stop(self) -> None:
         """Let go of the connection."""
         self._reader.cancel()
@@ -135,6 +154,9 @@ class Browser:
     async def _read(self) -> None:
         async for text in self._connection:
             told = json.loads(text)
+            if "method" in told:
+                self.events.append((told["method"], told["params"]))
+                continue
             waiting = self._waiting.pop(told.get("id", 0), None)
             if waiting is None or waiting.done():
                 continue

@@ -88,7 +88,8 @@ async def mail_to_ann(platform: Platform, destination: str) -> None:
         template = channel_pb2.Template(channel="email", subject="Tea", body_html=body)
         saving = channel_pb2.SaveTemplateRequest(name="tea", template=template)
         await channels.SaveTemplate(saving, metadata=platform.metadata)
-        settings = channel_pb2.Settings(live=True, **{"from": "Shop <shop@shop.example>"})
+        settings = channel_pb2.Settings(live=True)
+        setattr(settings, "from", "Shop <shop@shop.example>")  # a keyword of Python is no argument
         await channels.UpdateSettings(channel_pb2.UpdateSettingsRequest(settings=settings), metadata=platform.metadata)
         message = channel_pb2.OutgoingMessage(id="m1", contact=1, channel="email", template="tea", kind="promo")
         internal = platform.host(Role.CHANNEL).runtime.stubs.internal_metadata("dev")

@@ -18,6 +18,7 @@ import pytest
 
 from cdp.channel.v1 import channel_pb2
 from cdp.workspace.v1 import workspace_pb2, workspace_pb2_grpc
+from core.clock import DAY_US
 from services.runtime.roles import Role
 from services.runtime.stubs import Stubs
 from tests.servers import ValkeyServer, start_valkey
@@ -140,8 +141,9 @@ async def surroundings(valkey: ValkeyServer, folder: Path) -> AsyncIterator[tupl
         await server.stop(None)
 
 
-async def prepared(role: Child) -> None:
-    settings = channel_pb2.Settings(live=True, **{"from": "Shop <shop@shop.example>"})
+async def prepared(role: Child, *caps: channel_pb2.Cap) -> None:
+    settings = channel_pb2.Settings(live=True, caps=caps)
+    setattr(settings, "from", "Shop <shop@shop.example>")
     await role.call("UpdateSettings", channel_pb2.UpdateSettingsRequest(settings=settings))
     template = channel_pb2.Template(
         channel="email", subject="{{ message.id }}", body_html='<a href="https://shop.example/">x</a>'
@@ -193,6 +195,33 @@ async def test_killed_between_sending_and_settling(tmp_path: Path, place: str, k
                 f"{name}:sent" for name in accepted
             })  # fmt: skip
             assert await role.end("terminate") != 137
+    finally:
+        valkey.stop()
+
+
+@pytest.mark.parametrize("place", ["channel.sent:8", pytest.param("channel.sending:8", marks=pytest.mark.fault)])
+async def test_killed_after_a_place_in_a_cap_was_taken(tmp_path: Path, place: str) -> None:
+    """Whoever may have had the one message of the day gets no second one after the crash."""
+    people, campaigns = range(1, 21), range(3)
+    cap = channel_pb2.Cap(name="one", limit=1, period=channel_pb2.CAP_PERIOD_ROLLING, rolling_us=DAY_US)
+    valkey = start_valkey(tmp_path / "valkey", "always")
+    try:
+        async with surroundings(valkey, tmp_path) as (role, peers, mailbox):
+            for person in people:
+                peers.add(person, f"p{person}@mail.example")
+            await role.start(place)
+            await prepared(role, cap)
+            messages = [outgoing(f"c{number}-{person}", person) for number in campaigns for person in people]
+            await role.call("Send", channel_pb2.SendRequest(messages=messages))
+            assert await role.end("") == 137
+            await role.start()
+            found = await states(role, len(messages))
+            mailed = Counter(recipients[0] for recipients, _ in mailbox.mails)
+            assert set(mailed.values()) == {1}
+            uncertain = [name for name, state in found.items() if state == channel_pb2.MESSAGE_STATE_UNCERTAIN]
+            accepted = [name for name, state in found.items() if state == channel_pb2.MESSAGE_STATE_ACCEPTED]
+            assert uncertain
+            assert len(uncertain) + len(accepted) == len(people), "one each, and no place is lost"
     finally:
         valkey.stop()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,18 +35,24 @@ class Shop:
         self._server.server_close()
 
 
-def serve(port: int, ingest_url: str, key: str, *, consent: str = "required") -> Shop:
+def serve(
+    port: int, ingest_url: str, key: str, *, consent: str = "required", channel_url: str = "", inbox_token: str = ""
+) -> Shop:
     """Serve the shop on `port` (0: any free one) in a thread; its pages send to `ingest_url` with the write-only
-    `key`. `consent` is the tracker's data-consent: with "required" a banner asks first."""
+    `key`. `consent` is the tracker's data-consent: with "required" a banner asks first. Pop-ups come from `channel_url`
+    (empty: there are none), and the page inbox.html reads the inbox that `inbox_token` opens."""
     server = _Server(("127.0.0.1", port), _Handler)
     server.daemon_threads = True
+    messages = channel_url.rstrip("/")
+    popups = f'<script async src="{escape(messages)}/popup.js" data-key="{escape(key)}"></script>' if messages else ""
     server.words = {"INGEST": escape(ingest_url.rstrip("/")), "KEY": escape(key), "CONSENT": escape(consent)}
+    server.words |= {"POPUPS": popups, "CHANNEL": escape(messages), "INBOX": escape(inbox_token)}
     threading.Thread(target=server.serve_forever, name="demo-shop", daemon=True).start()
     return Shop(server.server_address[1], server)
 
 
 class _Server(ThreadingHTTPServer):
-    words: Mapping[str, str]
+    words: dict[str, str]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -60,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
         found = known.get(path)
         body = (found or PAGES / "missing.html").read_bytes()
         kind = _TYPES[(found or PAGES / "missing.html").suffix]
-        if kind == "text/html":
+        if kind in ("text/html", "text/javascript"):
             text = body.decode()
             for name, word in self.server.words.items():
                 text = text.replace(f"{{{{{name}}}}}", word)

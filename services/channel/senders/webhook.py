@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
 from hashlib import sha256
-from urllib.parse import urlsplit
-
-import httpx2
 
 from cdp.profile.v1 import profile_pb2
 from core.clock import SECOND_US
-from core.delivery.outbox import Accepted, Deferred, Outcome, Rejected, Unknown
-from core.errors import CdpError, invalid
+from core.delivery.outbox import Accepted, Outcome
+from core.errors import invalid
+from core.schema import MAX_DECIMAL_UNITS, MAX_INTEGER, MIN_INTEGER, DecimalUnits, Value
 from services.channel.channel_settings import ChannelSettings, is_webhook_url
 from services.channel.render import CompiledTemplate, compile_json, render_json
-from services.channel.senders.sender import Envelope, Prepared
+from services.channel.senders.pinned_post import Answer, PinnedPost, outcome_of
+from services.channel.senders.sender import Envelope, KindRules, Prepared, ProviderSettings
 from services.channel.templates import Template
-from services.runtime.addresses import pin
 
-_TIMEOUT_S = 10.0
-_LIMIT_REPLY_BYTES = 4_096
-#: The receiver says that it did nothing and may do it later.
-_LATER = frozenset({408, 425, 429, 503})
+_LONGEST_ANSWER = 65_536
+_MOST_FIELDS = 20
+_LONGEST_TEXT = 500
+_MOST_DIGITS = 30
+_FIELD = re.compile(r"[A-Za-z0-9_]{1,60}")
 
 
 def signature(secret: str, timestamp_s: int, body: bytes) -> str:
@@ -31,15 +33,67 @@ def signature(secret: str, timestamp_s: int, body: bytes) -> str:
     return f"t={timestamp_s},v1={mac}"
 
 
+def answered(answer: Answer) -> dict[str, Value]:
+    """`status`, and the scalar top-level fields of an answer that is a JSON object as `answer_<name>`: the first 20
+    whose names are letters, digits and "_"; texts up to 500 characters, numbers that are exact with four decimals. What
+    cannot be read is left out."""
+    found: dict[str, Value] = {"status": answer.status}
+    try:
+        document = json.loads(answer.body, parse_float=Decimal, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return found
+    for name, told in document.items() if isinstance(document, dict) else ():
+        value = _scalar(told)
+        if value is not None and _FIELD.fullmatch(name):
+            found[f"answer_{name}"] = value
+        if len(found) > _MOST_FIELDS:
+            break
+    return found
+
+
+def _scalar(told: object) -> Value | None:
+    match told:
+        case str():
+            return told[:_LONGEST_TEXT].replace("\0", "").encode(errors="replace").decode()
+        case bool():
+            return told
+        case int():
+            return told if MIN_INTEGER <= told <= MAX_INTEGER else None
+        case Decimal():
+            if not told.is_finite() or abs(told.adjusted()) > _MOST_DIGITS:
+                return None
+            units = told.scaleb(4)
+            exact = units == units.to_integral_value() and abs(units) <= MAX_DECIMAL_UNITS
+            return DecimalUnits(int(units)) if exact else None
+        case _:
+            return None
+
+
+def _no_number(name: str) -> None:
+    return None
+
+
 class WebhookSender:
-    """POST to the workspace's webhook URL. `Idempotency-Key` is the message id, so that receivers can drop repeats."""
+    """POST to the workspace's webhook URL. `Idempotency-Key` is the message id, so that receivers can drop repeats.
+    What a receiver answers is told on: see `answered`."""
 
     personal = False
+    own_surface = False
 
     def __init__(self) -> None:
-        self._client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(_TIMEOUT_S), follow_redirects=False, trust_env=False, http2=False
-        )
+        self._post = PinnedPost(reply_bytes=_LONGEST_ANSWER)
+
+    def kinds(self) -> Mapping[str, KindRules]:
+        """None to choose from: a webhook goes straight to its receiver."""
+        return {}
+
+    def default_provider(self) -> ProviderSettings:
+        """See Sender."""
+        return ProviderSettings("webhook", "http")
+
+    def carries(self, kind: str, address: str) -> bool:
+        """Any address."""
+        return True
 
     def compile(self, source: Template) -> CompiledTemplate:
         """See Sender."""
@@ -64,67 +118,27 @@ class WebhookSender:
             (),
             envelope.settings,
             envelope.now_us,
+            envelope.provider,
+            envelope.expires_at_us,
         )
 
     async def send(self, prepared: Prepared) -> Outcome:
-        """One POST. Without a connection it is a deferral; without an answer, or with a failure inside the receiver
-        (500, 502, 504), the fate is unknown; a redirect is refused."""
-        parts = urlsplit(prepared.address)
-        host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        try:
-            pinned = await pin(host, port, prepared.settings.allowed_private_hosts, "allowed_private_hosts")
-        except CdpError as error:
-            if error.retry_after_s is not None:
-                return Deferred(error.reason, error.message)
-            return Rejected(error.reason, error.message, by_provider=False)
-        authority = f"[{pinned}]" if ":" in pinned else pinned
-        url = f"{parts.scheme}://{authority}:{port}{parts.path or '/'}" + (f"?{parts.query}" if parts.query else "")
+        """One POST; what the answer means is said by `outcome_of`."""
         timestamp_s = prepared.now_us // SECOND_US
         headers = {
-            "Host": parts.netloc,
             "Content-Type": "application/json",
             "User-Agent": "cdp-webhook/1",
             "Idempotency-Key": prepared.message_id,
             "Cdp-Timestamp": str(timestamp_s),
             "Cdp-Signature": signature(prepared.settings.webhook_secret, timestamp_s, prepared.body),
         }
-        extensions = {"sni_hostname": host} if parts.scheme == "https" else {}
-        request = self._client.build_request("POST", url, content=prepared.body, headers=headers, extensions=extensions)
-        try:
-            async with asyncio.timeout(2 * _TIMEOUT_S):
-                response = await self._client.send(request, stream=True)
-                try:
-                    reply = await _first_bytes(response)
-                finally:
-                    await response.aclose()
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-            return Deferred("PROVIDER_UNREACHABLE", str(error)[:500])
-        except (httpx2.HTTPError, TimeoutError) as error:
-            return Unknown(f"NO_ANSWER: {type(error).__name__}")
-        return _outcome(response.status_code, reply)
+        hosts = prepared.settings.allowed_private_hosts
+        answer = await self._post(prepared.address, headers, prepared.body, hosts)
+        if not isinstance(answer, Answer):
+            return answer
+        outcome = outcome_of(answer)
+        return Accepted(outcome.reply, answered(answer)) if isinstance(outcome, Accepted) else outcome
 
     async def close(self) -> None:
         """See Sender."""
-        await self._client.aclose()
-
-
-async def _first_bytes(response: httpx2.Response) -> str:
-    """The beginning of the answer; the rest is not read."""
-    found = b""
-    async for part in response.aiter_raw():
-        found += part
-        if len(found) >= _LIMIT_REPLY_BYTES:
-            break
-    return found[:200].decode(errors="replace")
-
-
-def _outcome(status: int, reply: str) -> Outcome:
-    said = f"{status} {reply}"
-    if 200 <= status < 300:
-        return Accepted(said)
-    if status in _LATER:
-        return Deferred("PROVIDER_BUSY", said)
-    if status >= 500:
-        return Unknown(f"PROVIDER_FAILED: {status}")
-    return Rejected("REDIRECTED" if 300 <= status < 400 else "PROVIDER_REFUSED", said)
+        await self._post.close()

@@ -8,11 +8,9 @@ message took along. The address of the sender is neither kept nor passed on.
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 
 from starlette.requests import Request
@@ -36,6 +34,7 @@ from services.ingest.tracker.devices import device_of
 from services.ingest.tracker.web_events import as_call
 from services.ingest.ways import Ways
 from services.ingest.writer import BatchWriter
+from services.runtime.scripts import Script
 from services.runtime.settings import Settings
 
 SCRIPT = Path(__file__).with_name("t.js")
@@ -57,14 +56,12 @@ class TrackerHttp:
         self._door = door
         self._tracking_key = settings.tracking_key
         self._country_header = settings.country_header.lower()
-        script = SCRIPT.read_bytes()
-        self._packed = gzip.compress(script, 9, mtime=0)
-        self._etag = f'"{sha256(script).hexdigest()[:16]}"'
+        self._script = Script(SCRIPT)
 
     def routes(self) -> Sequence[BaseRoute]:
         """Both routes."""
         return (
-            Route("/t.js", partial(self._door.answer, self._script), methods=["GET", "OPTIONS"]),
+            Route("/t.js", partial(self._door.answer, self._script.answer), methods=["GET", "OPTIONS"]),
             Route("/t", partial(self._door.answer, self._take), methods=["POST", "OPTIONS"]),
         )
 
@@ -72,15 +69,6 @@ class TrackerHttp:
         """Compile the rules about browsers and crawlers: a tenth of a second that must not fall among calls."""
         device_of({"user-agent": "none"}, None)
         is_bot({"user-agent": "none"}, None)
-
-    async def _script(self, request: Request) -> Response:
-        headers = {"ETag": self._etag, "Cache-Control": "public, max-age=3600", "Vary": "Accept-Encoding"}
-        if request.headers.get("if-none-match") == self._etag:
-            return Response(status_code=304, headers=headers)
-        media_type = "text/javascript; charset=utf-8"
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(self._packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type)
-        return Response(gzip.decompress(self._packed), headers=headers, media_type=media_type)
 
     async def _take(self, request: Request) -> Response:
         body = await read_body(request)

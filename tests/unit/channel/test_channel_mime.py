@@ -44,6 +44,16 @@ def test_the_same_mail_twice_has_the_same_headers() -> None:
     assert heads[0] == heads[1]
 
 
+def test_a_long_address_to_unsubscribe_stays_readable() -> None:
+    """RFC 8058: servers read it as it stands; no library of theirs undoes encoded words in it."""
+    url = f"https://t.example/u/{'a1B-' * 150}"
+    raw = encode(replace(MAIL, unsubscribe_url=url))
+    assert f"\r\nList-Unsubscribe: <{url}>\r\n".encode() in raw
+    assert message_from_bytes(raw, policy=SMTP)["List-Unsubscribe"] == f"<{url}>"
+    with pytest.raises(CdpError, match="longer than 998 bytes"):
+        encode(replace(MAIL, unsubscribe_url=url * 2))
+
+
 def test_transactional_mail_offers_no_unsubscribe() -> None:
     assert b"List-Unsubscribe" not in encode(replace(MAIL, unsubscribe_url=""))
 

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import CdpError, unavailable
 from services.channel.gathering import Gathering
-from services.channel.needs import Needs
+from services.channel.needs import BLOCKS, Needs
 from services.channel.render import compile_email, compile_json
 from services.channel.templates import Template
 
@@ -32,6 +32,10 @@ CASES = (
     ("{{ interests[contact.a][0].value }}", Needs(frozenset("a"), interests=ALL)),
     ("{{ interests | json }}", Needs(interests=ALL)),
     ("{{ interests.colour }}", Needs()),
+    ("{% for p in blocks.viewed limit: 3 %}{{ p.name }}{% endfor %}{{ blocks['cart'].size }}",
+        Needs(blocks=("cart", "viewed"))),
+    ("{{ blocks[contact.a] }}", Needs(frozenset("a"), blocks=BLOCKS)),
+    ("{{ blocks.bestsellers }}{{ products.viewed }}", Needs()),
 )  # fmt: skip
 
 
@@ -68,7 +72,7 @@ async def settled() -> None:
 
 async def test_who_comes_while_a_call_is_under_way_shares_the_next() -> None:
     asked = Asked()
-    gathering: Gathering[int] = Gathering(asked)
+    gathering: Gathering[int, int] = Gathering(asked)
     tasks = [asyncio.create_task(gathering.of(1, 5))]
     await settled()
     tasks += [asyncio.create_task(gathering.of(contact, contact)) for contact in (9, 2, 9, 4)]
@@ -82,7 +86,7 @@ async def test_who_comes_while_a_call_is_under_way_shares_the_next() -> None:
 
 async def test_an_error_is_everyones_and_the_next_call_is_a_new_one() -> None:
     asked = Asked()
-    gathering: Gathering[int] = Gathering(asked)
+    gathering: Gathering[int, int] = Gathering(asked)
     first = asyncio.create_task(gathering.of(2, 0))
     await settled()
     two = [asyncio.create_task(gathering.of(contact, 0)) for contact in (13, 1)]
@@ -96,7 +100,7 @@ async def test_an_error_is_everyones_and_the_next_call_is_a_new_one() -> None:
 
 async def test_a_leader_that_is_cancelled_leaves_nobody_waiting() -> None:
     asked = Asked()
-    gathering: Gathering[int] = Gathering(asked)
+    gathering: Gathering[int, int] = Gathering(asked)
     first = asyncio.create_task(gathering.of(1, 0))
     await settled()
     leader, follower = asyncio.create_task(gathering.of(2, 0)), asyncio.create_task(gathering.of(3, 0))

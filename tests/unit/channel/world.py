@@ -17,7 +17,8 @@ from cdp.definition.v1 import definition_pb2
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from cdp.profile.v1 import profile_pb2, profile_pb2_grpc
-from cdp.segment.v1 import computed_pb2, computed_pb2_grpc
+from cdp.schema.v1 import schema_pb2_grpc
+from cdp.segment.v1 import computed_pb2, computed_pb2_grpc, recommend_pb2_grpc
 from core.clock import ManualClock
 from core.errors import unavailable
 from core.eventlog.memory import MemoryLog
@@ -34,6 +35,7 @@ from services.runtime.partitions import partition
 from services.runtime.roles import Role
 from services.runtime.stubs import Stubs
 from services.runtime.waiter import LoopWaiter
+from tests.unit.channel.content_peers import Goods, Schema
 
 NOW_US = 1_800_000_000_000_000
 WORKSPACE = Workspace("w1", "Shop", "America/New_York", "USD", 7, 0)
@@ -103,12 +105,15 @@ class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServi
 
     def __init__(self) -> None:
         self.engine = Engine()  # type: ignore[abstract]
+        self.goods, self.schema = Goods(), Schema()  # type: ignore[abstract]
         self.position = 0
         self.profiles: dict[int, profile_pb2.Profile] = {}
+        self.survivors: dict[int, int] = {}
         self.items: list[ingest_pb2.BatchItem] = []
         self.positions: list[int] = []
         self.closed = False
         self.refused = ""
+        self.refused_types: dict[str, str] = {}
         self.profiles_away = False
         self.asked = asyncio.Event()
         self.changed = asyncio.Condition()
@@ -125,6 +130,20 @@ class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServi
         found = [self.profiles.get(one, none) for one in request.contacts]
         return profile_pb2.BatchGetResponse(profiles=found, position=self.position)
 
+    async def Get(self, request: profile_pb2.GetRequest, context: Any) -> profile_pb2.GetResponse:
+        """Where a contact was merged to."""
+        found = self.profiles.get(self.survivors.get(request.contact, 0))
+        if found is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
+        return profile_pb2.GetResponse(profile=found)
+
+    async def GetIdentityRules(
+        self, request: profile_pb2.GetIdentityRulesRequest, context: Any
+    ) -> profile_pb2.GetIdentityRulesResponse:
+        """One kind of identifiers of the workspace's own."""
+        rules = facts_pb2.IdentityRules(kinds=[facts_pb2.IdentifierKind(name="card_number")])
+        return profile_pb2.GetIdentityRulesResponse(rules=rules)
+
     async def IngestBatch(self, request: ingest_pb2.IngestBatchRequest, context: Any) -> ingest_pb2.IngestBatchResponse:
         """Keep the items."""
         if self.closed:
@@ -132,7 +151,8 @@ class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServi
         self.items += request.items
         async with self.changed:
             self.changed.notify_all()
-        results = [ingest_pb2.ItemResult(reason=self.refused) for _ in request.items]
+        reasons = [self.refused_types.get(item.event.type, self.refused) for item in request.items]
+        results = [ingest_pb2.ItemResult(reason=reason) for reason in reasons]
         return ingest_pb2.IngestBatchResponse(results=results, position=1)
 
     def serve(self, server: grpc.aio.Server) -> None:
@@ -140,6 +160,8 @@ class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServi
         profile_pb2_grpc.add_ProfileServiceServicer_to_server(self, server)
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(self, server)
         computed_pb2_grpc.add_ComputedServiceServicer_to_server(self.engine, server)
+        recommend_pb2_grpc.add_RecommendServiceServicer_to_server(self.goods, server)
+        schema_pb2_grpc.add_SchemaServiceServicer_to_server(self.schema, server)
 
     def add(self, contact: int, email: str, consent: str = "granted", at_us: int = 1, channel: str = "email") -> None:
         """A profile with an email and one consent."""
@@ -150,6 +172,18 @@ class Peers(profile_pb2_grpc.ProfileServiceServicer, ingest_pb2_grpc.IngestServi
             identifiers=[facts_pb2.Identifier(kind="email", value=email)] if email else [],
             attributes=[profile_pb2.Attribute(name="first_name", value=facts_pb2.Value(text=f"Ann{contact}"))],
             consents=[profile_pb2.Consent(channel=channel, state=consent, occurred_at_us=at_us)],
+        )
+
+    def merge(self, loser: int, survivor: int) -> None:
+        """`loser` is part of `survivor` from now on."""
+        gone, into = self.profiles.pop(loser), self.profiles[survivor]
+        into.merged_keys.extend([gone.key, *gone.merged_keys])
+        self.survivors[loser] = survivor
+
+    def place(self, contact: int, zone: str) -> None:
+        """A profile's time zone."""
+        self.profiles[contact].attributes.append(
+            profile_pb2.Attribute(name="time_zone", value=facts_pb2.Value(text=zone))
         )
 
     def events(self, event_type: str) -> list[ingest_pb2.Event]:
@@ -234,6 +268,8 @@ class World:
     shards: list[ChannelShard] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
     owners: int = 0
+    #: 0: `stop` is a crash, in the midst of whatever is under way.
+    drain_s: float = 5.0
 
     @property
     def shard(self) -> ChannelShard:
@@ -268,7 +304,7 @@ class World:
             self.senders,
             Tracking(KEY, PUBLIC),
             0.01,
-            5.0,
+            self.drain_s,
         )
         self.shards.append(shard)
         return shard

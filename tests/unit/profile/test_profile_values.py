@@ -22,6 +22,7 @@ from core.events.facts import (
     Merge,
     Unmerge,
 )
+from core.identity.push_tokens import device_category
 from core.profile.codec import decode_profile, encode_profile
 from core.profile.merge import absorbed, merge, split
 from core.profile.merge_log import (
@@ -328,3 +329,20 @@ def test_a_category_reaches_where_nothing_was_said_of_the_channel() -> None:
     assert reached(news="denied") == reached(channel="denied", news="granted") == 0
     assert reached(channel="suppressed", news="granted") == reached(channel="unconfirmed", news="granted") == 0
     assert reached(news="unconfirmed") == 0
+
+
+def test_a_device_that_is_gone_reaches_nobody_and_takes_no_other_along() -> None:
+    web, phone = "webpush:k.s.https://push.example/1", "fcm:phone"
+    tokens = frozenset(Identifier("push_token", token) for token in (web, phone))
+    profile = Profile(1, "k", 0, tokens)
+    assert profile.reachable() == 0
+    for channel in ("web_push", "mobile_push"):
+        profile = with_consent(profile, channel, Consent("granted", "", 1, 1))
+    assert profile.reachable() == 0b110
+    for state in ("bounced", "denied"):
+        told = with_consent(profile, f"web_push/{device_category(web)}", Consent(state, "", 2, 2))
+        assert told.reachable() == 0b100
+        other = replace(told, identifiers=tokens | {Identifier("push_token", "webpush:k.s.https://push.example/2")})
+        assert other.reachable() == 0b110
+    # What is told of a device under another channel is of no other device.
+    assert with_consent(profile, f"sms/{device_category(web)}", Consent("bounced", "", 2, 2)).reachable() == 0b110

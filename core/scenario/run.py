@@ -15,7 +15,8 @@ OWN_VALUES = frozenset((TRIGGER_AT, TRIGGER_ID, RUN_ID))
 
 
 class State(StrEnum):
-    """RUNNING: about to do its block. WAITING: for `due_at_us`. SENDING: its message may be with the channel."""
+    """RUNNING: about to do its block. WAITING: for `due_at_us`. SENDING: what it tells another service, a message most
+    often, may be told already."""
 
     RUNNING = "running"
     WAITING = "waiting"
@@ -25,8 +26,9 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a run did in `block`: waited, true, false, sent:<id>, refused:<reason>, exit:<reason>. `position` is that
-    of the profile log which the engine's answer includes; 0 without an answer."""
+    """What a run did in `block`: waited, no_date, met, timeout, true, false, branch:<name>, control, not_control,
+    sent:<id>, set, lists_changed, issued, answered, started:<run id>, refused:<reason>, failed:<reason>,
+    exit:<reason>. `position` is that of the profile log which the answer includes; 0 without an answer."""
 
     block: str
     at_us: int
@@ -38,11 +40,16 @@ class Step:
 class Run:
     """`block` is where it stands ("" at the end). `key` is what it is about (core.scenario.reentry).
 
-    `values` are the parameters of its texts, `items` the lines of the trigger, both as of `described_at_us`: a trigger
-    that comes again for the same key brings newer ones. `upstream_position` is that of
-    ingest's log which brought the trigger. `check_position` > 0: the exit condition is still to be asked as of that
-    position of the profile log. `checked`: it was asked since the run came to its block; never kept over a restart.
+    `values` are those of its trigger and those that blocks brought (`values_of` has all), `items` the lines of the
+    trigger, both as of `described_at_us`: a trigger that comes again for the same key brings newer ones.
+    `upstream_position` is that of ingest's log which holds the trigger and what the run itself changed. Positions of
+    the profile log: `check_position` > 0, the exit condition is still to be asked as of it; `ask_position` the same of
+    the condition that it waits for; `min_position` what every answer must include, because the run changed something
+    there. `checked`: the exit was asked since the run came to its block; never kept over a restart.
     `part`: the contact that the run would be of had nobody ever been merged; None: `contact`.
+
+    `entered_at_us`: when it came to its block; 0: not yet. `due_local`: the wall time and zone that `due_at_us` is made
+    of (core.scenario.waits). `early`: blocks ahead whose event came while the run was on its way, with its values.
     """
 
     run_id: str
@@ -66,6 +73,11 @@ class Run:
     ended_at_us: int = 0
     steps: tuple[Step, ...] = ()
     part: int | None = None
+    entered_at_us: int = 0
+    due_local: str = ""
+    ask_position: int = 0
+    min_position: int = 0
+    early: tuple[tuple[str, Mapping[str, Scalar]], ...] = ()
     checked: bool = field(default=False, compare=False)
 
 

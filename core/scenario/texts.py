@@ -8,21 +8,27 @@ from dataclasses import dataclass
 from core.query.ast import (
     Absolute,
     AttributeAtEvent,
+    AttributeCondition,
     AttributeOperand,
     Calendar,
+    Changed,
     Compare,
     Comparison,
     ElementMatch,
     EventSelection,
     FilterTree,
     Group,
+    HasBeen,
     HasBeenIn,
+    InList,
     Interest,
     MessageCount,
     MessageVerb,
     OnDay,
     Operand,
     Parameter,
+    ProductCondition,
+    Reachable,
     RfmInCell,
     RfmMoved,
     SegmentReference,
@@ -43,6 +49,8 @@ from core.query.text.parse_products import refuse_product
 from core.query.text.parse_tree import TreeReader
 from core.query.walk import comparisons, parts
 
+#: Parts that are about the contact's attributes, lists and consents.
+_OF_PROFILE = (AttributeCondition, AttributeOperand, InList, HasBeen, Changed, WasIn, HasBeenIn, Reachable)
 #: A run's contact is asked about whoever it is: known or a visitor. A text may still say whom it means.
 _ANYBODY = "among all contacts: "
 
@@ -51,12 +59,15 @@ _ANYBODY = "among all contacts: "
 class RunText:
     """A condition of a scenario. `asked` is what the engine is asked; `parameters` are the run's values that it names;
     `events` the event types that it names (a trailing `*` is a prefix); `refers` whether it refers to segments or
-    RFM models, whose events it does not name."""
+    RFM models, whose events it does not name. `profile`: whether it reads what the contact is, on lists and in consents
+    included; `catalogue`: whether it reads what products are now."""
 
     asked: str
     parameters: frozenset[str]
     events: frozenset[str]
     refers: bool
+    profile: bool = False
+    catalogue: bool = False
 
     def concerned_by(self, event_type: str) -> bool:
         """Whether an event of this type may change the answer."""
@@ -74,6 +85,8 @@ def read_text(text: str) -> RunText:
         frozenset(part.name for part in all_parts if isinstance(part, Parameter)),
         frozenset(name for part in all_parts for name in _event_names(part)),
         any(_refers(part) for part in all_parts),
+        any(isinstance(part, _OF_PROFILE) for part in all_parts),
+        any(isinstance(part, ProductCondition) for part in all_parts),
     )
 
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from core.events.columns import IMPORTED, MACHINE, Event
-from core.scenario.definition import SegmentTrigger
+from core.scenario.definition import (
+    Definition,
+    FieldTrigger,
+    ProductTrigger,
+    RfmTrigger,
+    ScheduleTrigger,
+    SegmentTrigger,
+    Trigger,
+)
 from core.scenario.filter_row import RowContext, matches
 from core.scenario.plan import Plan
 from core.schema import Scalar
@@ -17,12 +25,22 @@ SEGMENT_VALUE = "segment"
 
 
 class Cause(StrEnum):
-    """Why a membership changed, as far as scenarios care; anything else starts nothing."""
+    """Why a membership changed. OTHER (a segment was saved for the first time, a contact erased) starts nothing."""
 
     EVENT = "event"
     TIME = "time"
     CATALOGUE = "catalogue"
+    IMPORT = "import"
+    EDIT = "edit"
+    MERGE = "merge"
+    UNMERGE = "unmerge"
+    POPULATION = "population"
     OTHER = "other"
+
+
+#: Causes that start runs of every scenario, and those that start them only if the scenario says so.
+_ALWAYS = frozenset((Cause.EVENT, Cause.TIME, Cause.CATALOGUE))
+SETTABLE_CAUSES = (Cause.IMPORT, Cause.EDIT, Cause.MERGE, Cause.UNMERGE, Cause.POPULATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +85,40 @@ def is_live(flags: int) -> bool:
     return not flags & (IMPORTED | MACHINE)
 
 
+def counts(plan: Plan, flags: int) -> bool:
+    """Whether an event may start runs: live, or imported where the scenario's causes say so; never by a machine."""
+    return is_live(flags) or (not flags & MACHINE and Cause.IMPORT in plan.definition.causes)
+
+
+def may_cause(definition: Definition, cause: Cause) -> bool:
+    """Whether a change of membership for this cause starts runs. A move between cells of an RFM model is one by its
+    population as well, whoever's facts moved the grid, and never one by an edit."""
+    if isinstance(definition.trigger, RfmTrigger):
+        return cause is not Cause.EDIT and (cause in (*_ALWAYS, Cause.POPULATION) or cause in definition.causes)
+    return cause in _ALWAYS or cause in definition.causes
+
+
+def carried(trigger: Trigger) -> frozenset[str] | None:
+    """The values that a trigger brings to its runs, by name; None: whatever its event or its caller has."""
+    match trigger:
+        case SegmentTrigger() | ScheduleTrigger():
+            return frozenset((SEGMENT_VALUE,))
+        case RfmTrigger():
+            return frozenset(("model", "from_cell", "to_cell"))
+        case FieldTrigger():
+            return frozenset(("attribute", "old", "new"))
+        case ProductTrigger():
+            return frozenset(("product_id", "change", "old_price", "new_price", "percent"))
+        case _:
+            return None
+
+
 def started_by_event(
     plan: Plan, event: Event, contact: int, recorded_at_us: int, zone: str, upstream_position: int
 ) -> Occurrence | None:
-    """What `event` starts, or None: another type, filtered out, imported, by a machine, too old, or too far ahead."""
-    if event.type != plan.event_type or not is_live(event.flags):
+    """What `event` starts, or None: another type, filtered out, imported (unless the
+    scenario says that imports start it), by a machine, too old, or too far ahead."""
+    if event.type != plan.event_type or not counts(plan, event.flags):
         return None
     if not is_fresh(plan, event.occurred_at_us, recorded_at_us):
         return None
@@ -86,7 +133,7 @@ def started_by_membership(plan: Plan, change: MembershipChange) -> Occurrence | 
     trigger = plan.definition.trigger
     if not isinstance(trigger, SegmentTrigger) or trigger.segment != change.segment:
         return None
-    if trigger.on_leave is change.entered or change.cause is Cause.OTHER:
+    if trigger.on_leave is change.entered or not may_cause(plan.definition, change.cause):
         return None
     if not is_fresh(plan, change.effective_at_us, change.recorded_at_us):
         return None

@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from core.clock import DAY_US
-from core.errors import CdpError, Violation, invalid
-from core.events.facts import CHANNELS
+from core.errors import invalid
 from core.query.ast import FilterTree, Parameter
+from core.query.local_time import find_zone
 from core.scenario.definition import (
-    MESSAGE_KINDS,
-    Block,
-    Condition,
+    ApiTrigger,
     Definition,
     EventTrigger,
-    Exit,
+    FieldTrigger,
+    ProductTrigger,
+    Reentry,
+    RfmTrigger,
+    ScheduleTrigger,
     SegmentTrigger,
-    Send,
-    Wait,
 )
-from core.scenario.graph import restless, unreachable, ways, written_ways
-from core.scenario.plan import Plan
+from core.scenario.graph import ways
+from core.scenario.mistakes import Mistakes
+from core.scenario.plan import Plan, is_brought
 from core.scenario.run import OWN_VALUES
-from core.scenario.texts import RunText, attributes_in, filter_operands, read_filter, read_text, reads_contacts_zone
-from core.scenario.trigger import SEGMENT_VALUE
+from core.scenario.schedule import check_cron
+from core.scenario.texts import filter_operands
+from core.scenario.trigger import SETTABLE_CAUSES, carried
+from core.scenario.validate_blocks import MAX_BLOCKS, MAX_WAIT_US, BlockCheck
 
-MAX_BLOCKS = 200
-MAX_NAME_CHARACTERS = 200
-#: The longest wait: ten years.
-MAX_WAIT_US = 3_653 * DAY_US
+__all__ = ["MAX_BLOCKS", "MAX_WAIT_US", "plan_of"]
+
+#: The names of core.events.facts.ProductChangeKind that start runs.
+PRODUCT_CHANGES = (
+    "new",
+    "back_in_stock",
+    "out_of_stock",
+    "running_low",
+    "last_item",
+    "price_dropped",
+    "price_raised",
+    "promotion_started",
+)
+#: More than any store sends in a minute.
+MAX_SENDS_PER_MINUTE = 1_000_000
 
 
 def plan_of(name: str, version: int, definition: Definition) -> Plan:
     """The plan of a version. Raises INVALID / SCENARIO_INVALID with one violation per mistake."""
-    check = _Check()
-    tree = check.trigger(definition)
-    exit_text = check.text(definition.exit_when, "exit_when") if definition.exit_when.strip() else None
-    conditions = check.blocks(definition.blocks)
-    parameters = frozenset().union(
-        *(text.parameters for text in (exit_text, *conditions.values()) if text is not None)
+    found = Mistakes()
+    tree = _trigger(definition, found)
+    _rules(definition, found)
+    exit_text = found.text(definition.exit_when, "exit_when") if definition.exit_when.strip() else None
+    blocks = BlockCheck(definition, found)
+    blocks.check()
+    texts = (*([exit_text] if exit_text is not None else []), *blocks.conditions.values())
+    named = frozenset().union(
+        *(text.parameters for text in texts),
+        *(_named(one) for one in blocks.filters.values()),
     )  # fmt: skip
+    parameters = frozenset(one for one in named if not is_brought(definition, one))
     about = tuple(sorted(parameters - OWN_VALUES - definition.values.keys()))
-    if isinstance(definition.trigger, SegmentTrigger):
-        for unknown in (value for value in about if value != SEGMENT_VALUE):
-            check.wrong(
-                "trigger.values", f'the texts name ":{unknown}", which a segment\'s trigger does not carry: set it here'
-            )
-    if check.violations:
-        first = check.violations[0]
-        raise invalid("SCENARIO_INVALID", f"{first.path}: {first.description}", *check.violations)
+    brings = carried(definition.trigger)
+    for unknown in about if brings is not None else ():
+        if brings is not None and unknown not in brings:
+            what = "a segment's trigger" if isinstance(definition.trigger, SegmentTrigger) else "the trigger"
+            found.wrong(
+                "trigger.values", f'the texts name ":{unknown}", which {what} does not carry: set it here'
+            )  # fmt: skip
+    if found.violations:
+        first = found.violations[0]
+        raise invalid("SCENARIO_INVALID", f"{first.path}: {first.description}", *found.violations)
+    exit_needs = frozenset() if exit_text is None else exit_text.parameters - parameters
     return Plan(
         name,
         version,
@@ -56,106 +75,97 @@ def plan_of(name: str, version: int, definition: Definition) -> Plan:
         {block.id: block.action for block in definition.blocks},
         ways(definition.blocks),
         exit_text,
-        conditions,
+        blocks.conditions,
         tree,
         parameters,
         about,
+        exit_needs,
+        blocks.filters,
     )
 
 
-class _Check:
-    """Collects what is wrong; goes on wherever the rest can still be judged."""
+def _named(tree: FilterTree) -> frozenset[str]:
+    return frozenset(operand.name for operand in filter_operands(tree) if isinstance(operand, Parameter))
 
-    def __init__(self) -> None:
-        self.violations: list[Violation] = []
 
-    def wrong(self, path: str, description: str) -> None:
-        self.violations.append(Violation(path, description))
+def _rules(definition: Definition, found: Mistakes) -> None:
+    """What the scenario says about itself, beside its trigger and blocks."""
+    if definition.reentry is Reentry.AFTER and not 0 < definition.reentry_after_us <= MAX_WAIT_US:
+        found.wrong("reentry_after_us", "say after how long another run may start: at most ten years")
+    elif definition.reentry is not Reentry.AFTER and definition.reentry_after_us:
+        found.wrong("reentry_after_us", 'only the re-entry "after" has a pause')
+    if definition.entries_limit < 0:
+        found.wrong("entries_limit", "a limit is positive, or 0 for none")
+    if not 0 <= definition.sends_per_minute <= MAX_SENDS_PER_MINUTE:
+        found.wrong("sends_per_minute", f"is at most {MAX_SENDS_PER_MINUTE} a minute, or 0 for no limit")
+    if definition.category:
+        found.name(definition.category, "category", "the name of a category")
 
-    def text(self, text: str, path: str) -> RunText | None:
-        try:
-            return read_text(text)
-        except CdpError as error:
-            self.wrong(path, error.message)
-            return None
 
-    def trigger(self, definition: Definition) -> FilterTree:
-        if definition.max_age_us <= 0:
-            self.wrong("trigger.max_age_us", "the greatest age of a trigger is positive")
-        for name in definition.values:
-            if name in OWN_VALUES:
-                self.wrong(f"trigger.values[{name}]", "every run has this value by itself: choose another name")
-        trigger = definition.trigger
-        if isinstance(trigger, SegmentTrigger):
-            self._name(trigger.segment, "trigger.segment.segment", "the name of a segment")
-            return ()
-        return self._event_trigger(trigger, definition)
+def _trigger(definition: Definition, found: Mistakes) -> FilterTree:
+    if definition.max_age_us <= 0:
+        found.wrong("trigger.max_age_us", "the greatest age of a trigger is positive")
+    for name in definition.values:
+        if name in OWN_VALUES:
+            found.wrong(f"trigger.values[{name}]", "every run has this value by itself: choose another name")
+        elif is_brought(definition, name):
+            found.wrong(f"trigger.values[{name}]", "a block brings this value: choose another name")
+    for index, cause in enumerate(definition.causes):
+        if cause not in SETTABLE_CAUSES:
+            found.wrong(f"trigger.causes[{index}]", f'"{cause}" is none of {", ".join(SETTABLE_CAUSES)}')
+    match definition.trigger:
+        case EventTrigger() as event:
+            return _event_trigger(event, definition, found)
+        case SegmentTrigger(segment):
+            found.name(segment, "trigger.segment.segment", "the name of a segment")
+        case RfmTrigger(model, from_cells, to_cells):
+            found.name(model, "trigger.rfm.model", "the name of an RFM model")
+            for field, cells in (("from_cells", from_cells), ("to_cells", to_cells)):
+                found.names(cells, f"trigger.rfm.{field}", "the name of a cell")
+        case FieldTrigger() as field_trigger:
+            _field_trigger(field_trigger, found)
+        case ScheduleTrigger() as schedule:
+            _schedule(schedule, found)
+        case ProductTrigger(changes, segment, at_least):
+            found.name(segment, "trigger.product.segment", "the name of a segment")
+            if not changes:
+                found.wrong("trigger.product.changes", f"name one at least of {', '.join(PRODUCT_CHANGES)}")
+            for index, change in enumerate(changes):
+                if change not in PRODUCT_CHANGES:
+                    path = f"trigger.product.changes[{index}]"
+                    found.wrong(path, f'"{change}" is none of {", ".join(PRODUCT_CHANGES)}')
+            if at_least < 0:
+                found.wrong("trigger.product.at_least_percent_units", "a drop is positive, or 0 for any")
+        case ApiTrigger(required):
+            for index, name in enumerate(required):
+                found.value_name(name, f"trigger.api.required[{index}]")
+    return ()
 
-    def _event_trigger(self, trigger: EventTrigger, definition: Definition) -> FilterTree:
-        self._name(trigger.type, "trigger.event.type", "the name of an event")
-        if "*" in trigger.type:
-            self.wrong("trigger.event.type", "a trigger names one event, no prefix")
-        path = "trigger.event.filter"
-        try:
-            tree = read_filter(trigger.filter)
-        except CdpError as error:
-            self.wrong(path, error.message)
-            return ()
-        for attribute in attributes_in(tree):
-            self.wrong(path, f'a trigger knows only its event; ask for attribute "{attribute}" in a condition block')
-        for operand in filter_operands(tree):
-            if isinstance(operand, Parameter) and operand.name not in definition.values:
-                self.wrong(path, f'":{operand.name}" is none of the scenario\'s own values')
-        if reads_contacts_zone(tree):
-            self.wrong(path, "a trigger knows no contact's zone; ask in a condition block")
-        return tree
 
-    def blocks(self, blocks: Sequence[Block]) -> dict[str, RunText]:
-        if not blocks or len(blocks) > MAX_BLOCKS:
-            self.wrong("blocks", f"a scenario has 1 to {MAX_BLOCKS} blocks")
-            return {}
-        ids = [block.id for block in blocks]
-        conditions: dict[str, RunText] = {}
-        for index, block in enumerate(blocks):
-            path = f"blocks[{index}]"
-            self._name(block.id, f"{path}.id", "the id of a block")
-            if ids.index(block.id) != index:
-                self.wrong(f"{path}.id", f'"{block.id}" is the id of an earlier block, too')
-            for way in written_ways(block):
-                if way and way not in ids:
-                    self.wrong(path, f'there is no block "{way}" to go to')
-            text = self._action(block, path)
-            if text is not None:
-                conditions[block.id] = text
-        if not self.violations:
-            self._ways(blocks)
-        return conditions
+def _event_trigger(trigger: EventTrigger, definition: Definition, found: Mistakes) -> FilterTree:
+    found.event_name(trigger.type, "trigger.event.type", "a trigger names one event, no prefix")
+    path = "trigger.event.filter"
+    tree = found.filter(trigger.filter, path, "a trigger")
+    for operand in filter_operands(tree):
+        if isinstance(operand, Parameter) and operand.name not in definition.values:
+            found.wrong(path, f'":{operand.name}" is none of the scenario\'s own values')
+    return tree
 
-    def _action(self, block: Block, path: str) -> RunText | None:
-        match block.action:
-            case Wait(duration_us):
-                if not 0 < duration_us <= MAX_WAIT_US:
-                    self.wrong(f"{path}.wait.duration_us", "a wait is longer than nothing and at most ten years")
-            case Condition(text):
-                return self.text(text, f"{path}.condition.text")
-            case Send(channel, template, kind):
-                if channel not in CHANNELS:
-                    self.wrong(f"{path}.send.channel", f'"{channel}" is no channel: choose of {", ".join(CHANNELS)}')
-                self._name(template, f"{path}.send.template", "the name of a template")
-                if kind not in MESSAGE_KINDS:
-                    self.wrong(f"{path}.send.kind", f'"{kind}" is no kind: choose of {", ".join(MESSAGE_KINDS)}')
-            case Exit():
-                return None
-        return None
 
-    def _ways(self, blocks: Sequence[Block]) -> None:
-        leading = ways(blocks)
-        index = {block.id: number for number, block in enumerate(blocks)}
-        for one in unreachable(blocks, leading):
-            self.wrong(f"blocks[{index[one]}]", f'no way leads to "{one}"')
-        for one in restless(blocks, leading):
-            self.wrong(f"blocks[{index[one]}]", f'"{one}" lies on, or leads into, a loop without a wait')
+def _field_trigger(trigger: FieldTrigger, found: Mistakes) -> None:
+    found.name(trigger.attribute, "trigger.field.attribute", "the name of an attribute")
+    if not 0 <= trigger.held_for_us <= MAX_WAIT_US:
+        found.wrong("trigger.field.held_for_us", "is at most ten years, or 0")
+    if trigger.old is not None and trigger.old == trigger.new and type(trigger.old) is type(trigger.new):
+        found.wrong("trigger.field.to", "a change ends at another value than it began with")
 
-    def _name(self, name: str, path: str, what: str) -> None:
-        if not name.strip() or len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
-            self.wrong(path, f"{what} has 1 to {MAX_NAME_CHARACTERS} printable characters")
+
+def _schedule(trigger: ScheduleTrigger, found: Mistakes) -> None:
+    found.name(trigger.segment, "trigger.schedule.segment", "the name of a segment")
+    problem = check_cron(trigger.cron)
+    if problem:
+        found.wrong("trigger.schedule.cron", problem)
+    if trigger.zone and find_zone(trigger.zone) is None:
+        found.wrong("trigger.schedule.zone", f'there is no time zone "{trigger.zone}"')
+    if trigger.until_us and trigger.until_us <= trigger.not_before_us:
+        found.wrong("trigger.schedule.until_us", "the end lies after the beginning")

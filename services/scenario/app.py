@@ -25,6 +25,15 @@ _SCOPES = {
     "ListAuditRecords": Scope.READ,
     "GetRun": Scope.READ,
     "ListRuns": Scope.READ,
+    "ConvertScenario": Scope.READ,
+    "ListReadyScenarios": Scope.READ,
+    "SetScenarioState": Scope.FULL,
+    "StartRuns": Scope.FULL,
+    "StopRuns": Scope.FULL,
+    "MigrateRuns": Scope.FULL,
+    "CheckScenario": Scope.READ,
+    "DryRun": Scope.READ,
+    "ListLaunches": Scope.READ,
 }
 
 

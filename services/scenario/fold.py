@@ -3,40 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from core.events.columns import MACHINE, Event
-from core.events.facts import Erasure, FactBatch, Merge, Unmerge
+from core.events.columns import Event
+from core.events.facts import AttributeWrite, ConsentWrite, Erasure, FactBatch, ListChange, Merge, Unmerge
 from core.scenario import machine
 from core.scenario.definition import Reentry
-from core.scenario.machine import Command, Refreshed, Stopped
-from core.scenario.plan import Plan
-from core.scenario.reentry import key_of, may_start
-from core.scenario.run import Run, State, moved, run_id_of, values_of
+from core.scenario.machine import Stopped
+from core.scenario.meet import may_meet, met
+from core.scenario.run import Run, moved
 from core.scenario.trigger import (
     MembershipChange,
-    Occurrence,
-    instant_of,
-    is_live,
-    scalars,
+    counts,
     started_by_event,
     started_by_membership,
 )
+from core.scenario.trigger_cells import cell_moves, started_by_move
 from services.scenario.catalogue import Catalogue
 from services.scenario.runs import Runs
-
-#: Keeps a run and sees to it that its command is done.
-Keep = Callable[[Run, Command], None]
+from services.scenario.starts import Keep, Starts
+from services.scenario.waiting import Waiting
 
 
 class Fold:
     """Applies facts to the runs of one workspace. Synchronous: a batch is folded as a whole or not at all."""
 
-    def __init__(self, runs: Runs, catalogue: Catalogue, zone: str, keep: Keep, forget: Callable[[list[str]], None]):
+    def __init__(
+        self,
+        runs: Runs,
+        catalogue: Catalogue,
+        starts: Starts,
+        waiting: Waiting,
+        zone: str,
+        keep: Keep,
+        forget: Callable[[list[str]], None],
+    ) -> None:
         self._runs = runs
         self._catalogue = catalogue
+        self._starts = starts
+        self._waiting = waiting
         self._zone = zone
         self._keep = keep
         self._forget = forget
@@ -50,7 +56,23 @@ class Fold:
                 concerned |= self._events(batch, row, fact.before_event, upstream_position, now_us)
                 row = fact.before_event
                 concerned |= self._person(fact, batch.position, now_us)
+        concerned |= self._waiting.facts(batch, upstream_position)
+        concerned |= self._profiles(batch, now_us)
         return self._events(batch, row, len(batch.events), upstream_position, now_us) or concerned
+
+    def _profiles(self, batch: FactBatch, now_us: int) -> bool:
+        """What contacts are has changed: runs whose texts read it ask again."""
+        contacts = {
+            fact.contact for fact in batch.facts if isinstance(fact, AttributeWrite | ListChange | ConsentWrite)
+        }
+        concerned = False
+        for contact in contacts:
+            for run in self._runs.of_contact(contact):
+                plan = self._catalogue.plan(run.scenario, run.version)
+                if machine.heeds_profile(plan, run):
+                    self._keep(*machine.step(plan, run, machine.Event(batch.position), now_us))
+                    concerned = True
+        return concerned
 
     def memberships(self, changes: Sequence[MembershipChange], profile_position: int, now_us: int) -> bool:
         """Fold records of the engine's membership log, which include the profile log up to `profile_position`.
@@ -62,7 +84,12 @@ class Fold:
                     continue
                 occurrence = started_by_membership(plan, change)
                 if occurrence is not None:
-                    started |= self._start(plan, occurrence, profile_position, now_us)
+                    started |= self._starts.start(plan, occurrence, profile_position, now_us).changed
+        for move in cell_moves(changes, self._catalogue.models):
+            for plan in self._catalogue.started_by_model(move.model):
+                occurrence = started_by_move(plan, move)
+                if occurrence is not None and move.recorded_at_us >= self._catalogue.since_us(plan.name):
+                    started |= self._starts.start(plan, occurrence, profile_position, now_us).changed
         return started
 
     def _events(self, batch: FactBatch, first: int, until: int, upstream_position: int, now_us: int) -> bool:
@@ -73,13 +100,17 @@ class Fold:
         types = [events.strings[code] for code in events.types.tolist()]
         for row in range(first, until):
             standing = self._runs.of_contact(contacts[row])
-            plans = self._catalogue.started_by_event(types[row])
-            if not standing and (not plans or not is_live(int(events.flags[row]))):
+            flags = int(events.flags[row])
+            plans = [plan for plan in self._catalogue.started_by_event(types[row]) if counts(plan, flags)]
+            if not standing and not plans:
+                continue
+            concerned |= bool(standing)
+            meeting = [run for run in standing if self._may_meet(run, types[row])]
+            if not meeting and not plans:
                 continue
             event = next(iter(events.take(np.array([row], np.intp)).rows()))
-            for run in standing:
+            for run in meeting:
                 self._meet(run, event, batch.position, batch.recorded_at_us, now_us)
-            concerned |= bool(standing)
             for plan in plans:
                 if batch.recorded_at_us < self._catalogue.since_us(plan.name):
                     continue
@@ -87,49 +118,18 @@ class Fold:
                     plan, event, contacts[row], batch.recorded_at_us, self._zone, upstream_position
                 )
                 if occurrence is not None:
-                    concerned |= self._start(plan, occurrence, batch.position, now_us, parts[row])
+                    start = self._starts.start(plan, occurrence, batch.position, now_us, parts[row])
+                    concerned |= start.changed
         return concerned
 
+    def _may_meet(self, run: Run, event_type: str) -> bool:
+        return may_meet(self._catalogue.plan(run.scenario, run.version), run, event_type)
+
     def _meet(self, run: Run, event: Event, position: int, recorded_at_us: int, now_us: int) -> None:
-        """An event of a contact meets one of its runs."""
         plan = self._catalogue.plan(run.scenario, run.version)
-        after, command = run, machine.needed(plan, run)
-        if event.type == plan.event_type and is_live(event.flags) and event.id != run.trigger_id:
-            brought = scalars(event)
-            values = values_of(run.run_id, run.trigger_id, run.trigger_at_us, brought, plan.definition.values)
-            if key_of(plan, values) == run.key:
-                newer = Refreshed(instant_of(event, recorded_at_us), brought, event.items)
-                after, command = machine.step(plan, after, newer, now_us)
-        names_it = plan.exit_text is not None and plan.exit_text.concerned_by(event.type)
-        if names_it and not event.flags & MACHINE and after.state is not State.ENDED:
-            after, command = machine.step(plan, after, machine.Event(position), now_us)
+        after, command = met(plan, run, event, position, recorded_at_us, self._zone, now_us)
         if after != run:
             self._keep(after, command)
-
-    def _start(self, plan: Plan, occurrence: Occurrence, position: int, now_us: int, part: int | None = None) -> bool:
-        """Start what `occurrence` starts; `part`: of whom it was told, None where nobody says."""
-        owner = self._runs.people.owner(occurrence.contact)
-        if owner is None:
-            return False
-        values = values_of("", occurrence.id, occurrence.at_us, occurrence.values, plan.definition.values)
-        entry = (plan.name, owner, key_of(plan, values))
-        if not may_start(plan.definition.reentry, self._runs.running(entry), self._runs.finished(entry)):
-            return False
-        if self._runs.is_known(run_id_of(plan.name, plan.version, occurrence.contact, occurrence.id)):
-            return False
-        run, command = machine.start(plan, occurrence, now_us)
-        if self._runs.is_known(run.run_id):
-            return False  # an earlier run ended for the same missing value
-        if part is not None and part != run.contact:
-            run = replace(run, part=part)
-        if owner != run.contact:
-            # Its id is that of the contact it happened to: read again after a merge, it is known.
-            run = moved(run, owner)
-            command = machine.needed(plan, run)
-        if plan.exit_text is not None and run.state is not State.ENDED:
-            run, command = machine.step(plan, run, machine.Event(position), now_us)
-        self._keep(run, command)
-        return True
 
     def _person(self, fact: Merge | Unmerge | Erasure, position: int, now_us: int) -> bool:
         match fact:
@@ -162,7 +162,7 @@ class Fold:
                 self._move(run, unmerge.restored)
         for run in (*self._runs.of_contact(unmerge.survivor), *self._runs.of_contact(unmerge.restored)):
             plan = self._catalogue.plan(run.scenario, run.version)
-            if plan.exit_text is not None:
+            if plan.exit_text is not None or plan.conditions:
                 self._keep(*machine.step(plan, run, machine.Event(position), now_us))
         self._runs.give_back_ended(unmerge.survivor, unmerge.restored, parts)
 
@@ -179,7 +179,7 @@ class Fold:
         )
         if plan.definition.reentry is not Reentry.ALWAYS and earlier.run_id != run.run_id:
             self._keep(*machine.step(plan, run, Stopped("merged"), now_us))
-        elif plan.exit_text is not None:
+        elif plan.exit_text is not None or plan.conditions:
             # The facts of the other half count from here on: the exit may have happened there.
             self._keep(*machine.step(plan, run, machine.Event(position), now_us))
 

@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from core.eventlog.protocol import EventLog, Partition, TableWrite
 from core.scenario.run import Run, State
-from services.scenario.codec import EndedRow, decode_ended, decode_run, encode_ended, encode_run
+from services.scenario.active import Active
+from services.scenario.codec import (
+    EndedRow,
+    Head,
+    decode_ended,
+    decode_run,
+    encode_ended,
+    encode_run,
+    head_of,
+    is_current,
+)
 from services.scenario.people import People
 
 RUNS, ENDED, ENDED_INDEX = "runs", "ended", "ended_index"
@@ -42,30 +52,38 @@ class Runs:
 
     def __init__(self, people: People | None = None) -> None:
         self.people = people or People()
-        self.active: dict[str, Run] = {}
+        self.active = Active()
         self._ended: dict[str, EndedRow] = {}
-        self._of_contact: defaultdict[int, set[str]] = defaultdict(set)
+        self._of_contact: dict[int, tuple[str, ...]] = {}
         self._ended_of_contact: defaultdict[int, set[str]] = defaultdict(set)
-        self._running: Counter[Entry] = Counter()
         self._finished: Counter[Entry] = Counter()
         self._changes: defaultdict[str, _Changes] = defaultdict(_Changes)
+        #: Runs that ended, of the last `drain`: the log may not have them yet.
+        self._committing: Mapping[bytes, bytes] = {}
 
     @staticmethod
     async def load(log: EventLog, partition: Partition) -> Runs:
         """Read what is stored."""
         self = Runs(await People.load(log, partition))
-        async for _, stored in log.scan(partition, RUNS):
-            self._add(decode_run(stored))
+        async for key, stored in log.scan(partition, RUNS):
+            if is_current(stored) and (head := head_of(stored)).waits:
+                self.active.keep_waiting(key.decode(), stored)
+                self._of_contact[head.contact] = (*self._of_contact.get(head.contact, ()), key.decode())
+            else:
+                run = decode_run(stored)
+                self._add(run, encode_run(run))
         async for key, stored in log.scan(partition, ENDED_INDEX):
             self._add_ended(key.decode(), decode_ended(stored))
         return self
 
     def of_contact(self, contact: int) -> list[Run]:
         """The contact's active runs, the earliest started first."""
-        ids = self._of_contact.get(contact)
-        if not ids:
-            return []
+        ids = self._of_contact.get(contact, ())
         return sorted((self.active[one] for one in ids), key=lambda run: (run.started_at_us, run.run_id))
+
+    def of_scenario(self, scenario: str) -> list[str]:
+        """The ids of the scenario's active runs, in no order."""
+        return [run_id for run_id, head in self.active.heads() if head.scenario == scenario]
 
     def is_known(self, run_id: str) -> bool:
         """Whether there is, or was, such a run."""
@@ -73,25 +91,35 @@ class Runs:
 
     def running(self, entry: Entry) -> int:
         """How many active runs the contact has for the key."""
-        return self._running[entry]
+        scenario, contact, key = entry
+        ids = self._of_contact.get(contact, ())
+        return sum(self.active.head(one).scenario == scenario and self.active[one].key == key for one in ids)
 
     def finished(self, entry: Entry) -> int:
         """How many ended runs the contact had for the key."""
         return self._finished[entry]
 
+    def last_ended_us(self, entry: Entry) -> int | None:
+        """When the latest ended run of the contact for the key ended; None: there was none."""
+        scenario, contact, key = entry
+        rows = (self._ended[one] for one in self._ended_of_contact.get(contact, ()))
+        of_entry = (row for row in rows if row.counts and row.scenario == scenario and row.key == key)
+        return max((row.ended_at_us for row in of_entry), default=None)
+
     def put(self, run: Run) -> None:
         """Keep `run` as it is now; an ended one leaves the active runs."""
         self._remove(run.run_id)
         key = run.run_id.encode()
+        stored = encode_run(run)
         if run.state is not State.ENDED:
-            self._add(run)
-            self._changes[RUNS].set(key, encode_run(run))
+            self._add(run, stored)
+            self._changes[RUNS].set(key, stored)
             return
         counts = not run.end_reason.startswith("missing_value:")
-        row = EndedRow(run.scenario, run.contact, run.key, run.started_at_us, counts, run.part)
+        row = EndedRow(run.scenario, run.contact, run.key, run.started_at_us, counts, run.part, run.ended_at_us)
         self._add_ended(run.run_id, row)
         self._changes[RUNS].remove(key)
-        self._changes[ENDED].set(key, encode_run(run))
+        self._changes[ENDED].set(key, stored)
         self._changes[ENDED_INDEX].set(key, encode_ended(row))
 
     def move_ended(self, loser: int, survivor: int) -> None:
@@ -119,6 +147,7 @@ class Runs:
     def drain(self) -> tuple[TableWrite, ...]:
         """What changed since the last call, as writes; commit them."""
         changes, self._changes = self._changes, defaultdict(_Changes)
+        self._committing = changes[ENDED].put if ENDED in changes else {}
         writes = [TableWrite(table, change.put, tuple(change.delete)) for table, change in changes.items()]
         return (*writes, *self.people.drain())
 
@@ -136,22 +165,25 @@ class Runs:
     async def read(self, log: EventLog, partition: Partition, run_ids: Iterable[str]) -> list[Run]:
         """The runs with these ids, in that order; those that are gone are left out."""
         ids = list(run_ids)
+        # Before the log is asked, because a run may end meanwhile.
+        found = {one: self.active[one] for one in ids if one in self.active}
         ended = [one for one in ids if one in self._ended]
-        stored = await log.get(partition, ENDED, [one.encode() for one in ended])
-        found: dict[str, Run] = {}
-        for run_id, payload in zip(ended, stored, strict=True):
+        pending = self._changes[ENDED].put if ENDED in self._changes else {}
+        kept = {one: pending.get(one.encode()) or self._committing.get(one.encode()) for one in ended}
+        asked = [one for one in ended if kept[one] is None]
+        kept.update(zip(asked, await log.get(partition, ENDED, [one.encode() for one in asked]), strict=True))
+        for run_id, payload in kept.items():
             row = self._ended.get(run_id)
             if payload is not None and row is not None:
                 found[run_id] = replace(decode_run(payload), contact=row.contact, part=row.part)
-        found.update({one: self.active[one] for one in ids if one in self.active})
         return [found[one] for one in ids if one in found]
 
-    def _all(self, contact: int | None) -> Iterator[tuple[str, Run | EndedRow]]:
+    def _all(self, contact: int | None) -> Iterator[tuple[str, Head | EndedRow]]:
         if contact is None:
-            yield from self.active.items()
+            yield from self.active.heads()
             yield from self._ended.items()
             return
-        yield from ((one, self.active[one]) for one in self._of_contact.get(contact, ()))
+        yield from ((one, self.active.head(one)) for one in self._of_contact.get(contact, ()))
         yield from ((one, self._ended[one]) for one in self._ended_of_contact.get(contact, ()))
 
     def _move_ended(self, run_ids: Iterable[str], contact: int) -> None:
@@ -166,10 +198,9 @@ class Runs:
             self._add_ended(run_id, moved)
             self._changes[ENDED_INDEX].set(run_id.encode(), encode_ended(moved))
 
-    def _add(self, run: Run) -> None:
-        self.active[run.run_id] = run
-        self._of_contact[run.contact].add(run.run_id)
-        self._running[(run.scenario, run.contact, run.key)] += 1
+    def _add(self, run: Run, stored: bytes) -> None:
+        self.active.keep(run, stored)
+        self._of_contact[run.contact] = (*self._of_contact.get(run.contact, ()), run.run_id)
 
     def _add_ended(self, run_id: str, row: EndedRow) -> None:
         self._ended[run_id] = row
@@ -177,13 +208,12 @@ class Runs:
         self._finished[(row.scenario, row.contact, row.key)] += int(row.counts)
 
     def _remove(self, run_id: str) -> None:
-        run = self.active.pop(run_id, None)
-        if run is None:
+        if run_id not in self.active:
             return
-        entry = (run.scenario, run.contact, run.key)
-        self._running[entry] -= 1
-        if not self._running[entry]:
-            del self._running[entry]
-        self._of_contact[run.contact].discard(run_id)
-        if not self._of_contact[run.contact]:
-            del self._of_contact[run.contact]
+        contact = self.active.head(run_id).contact
+        del self.active[run_id]
+        left = tuple(one for one in self._of_contact[contact] if one != run_id)
+        if left:
+            self._of_contact[contact] = left
+        else:
+            del self._of_contact[contact]

@@ -25,6 +25,10 @@ class Agenda:
         self._tries: Counter[str] = Counter()
         self._held: defaultdict[str, dict[str, None]] = defaultdict(dict)
 
+    def backlog(self) -> int:
+        """How many runs could go on at once."""
+        return len(self._ready)
+
     def go_on(self, run_id: str) -> None:
         """The run can go on at once."""
         self._ready[run_id] = None

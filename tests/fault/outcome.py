@@ -42,7 +42,7 @@ async def outcome(processes: Processes, ledger: Ledger, mailbox: Mailbox, receiv
     """Wait until everything has happened; check that nothing is lost or doubled, and all answers; then tell."""
     messages = await settled_messages(processes)
     log = LogCopy(processes.client(Role.PROFILE_UNIFICATION))
-    told = {f"{one.message.id}:sent" for one in messages if one.state == channel_pb2.MESSAGE_STATE_ACCEPTED}
+    told = set().union(*map(told_of, messages))
 
     async def complete() -> bool:
         await log.catch_up()
@@ -58,6 +58,14 @@ async def outcome(processes: Processes, ledger: Ledger, mailbox: Mailbox, receiv
     accepted = {one.message.contact for one in messages if one.state == channel_pb2.MESSAGE_STATE_ACCEPTED}
     assert found.pop(GOT_A_LETTER) == here.people(accepted), GOT_A_LETTER
     return Outcome(here.profiles, here.facts, found)
+
+
+def told_of(message: channel_pb2.Message) -> set[str]:
+    """The ids of the events that the channel tells of a settled message."""
+    id_, webhook = message.message.id, message.channel == "webhook"
+    if message.state == channel_pb2.MESSAGE_STATE_ACCEPTED:
+        return {f"{id_}:sent", f"{id_}:answered"} if webhook else {f"{id_}:sent"}
+    return {f"{id_}:failed"} if webhook else set()
 
 
 def check_ledger(log: LogCopy, ledger: Ledger, told: set[str]) -> None:

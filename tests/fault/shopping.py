@@ -19,12 +19,12 @@ from cdp.ingest.v1 import ingest_pb2
 from cdp.scenario.v1 import scenario_pb2
 from cdp.segment.v1 import segment_pb2
 from core.clock import DAY_US, SECOND_US
-from core.scenario.ready import abandoned_cart
 from services.demo.client import CALL_S, Client, again
 from services.demo.journey import Journey
 from services.demo.requests import message_requests, order_requests, person_requests, product_requests
 from services.runtime.roles import Role
 from services.scenario.convert import definition_to_proto
+from tests.carts import abandoned_cart
 from tests.fault.processes import Processes
 
 CARTS = 24
@@ -66,11 +66,11 @@ async def set_up(processes: Processes, webhook_url: str) -> None:
         await messages.SaveTemplate(save, metadata=metadata, timeout=CALL_S)
     settings = channel_pb2.Settings(
         live=True,
-        **{"from": "Shop <shop@shop.example>"},
         webhook_url=webhook_url,
         webhook_secret="hush",
         allowed_private_hosts=["127.0.0.1"],
     )
+    setattr(settings, "from", "Shop <shop@shop.example>")  # a keyword of Python is no argument
     update = channel_pb2.UpdateSettingsRequest(settings=settings)
     await messages.UpdateSettings(update, metadata=metadata, timeout=CALL_S)
     segments = processes.client(Role.SEGMENT_ENGINE).segment

@@ -28,7 +28,7 @@ POINTS = {
     "ingest.archive_rewritten": Role.INGEST,
 }
 #: The sample of every run; each point costs two starts of a process.
-FEW = ("profile_unification.archive_rewritten", "ingest.archive_rewritten")
+FEW = ("profile_unification.archive_rewritten",)
 WITHIN_S = 60.0
 
 

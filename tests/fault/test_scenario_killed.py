@@ -15,14 +15,27 @@ import pytest
 from core.clock import SECOND_US, ManualClock
 from core.eventlog.rules import lease_name
 from core.events.columns import Event
-from core.scenario.definition import Block, Definition, EventTrigger, Send, Wait
-from core.scenario.ready import abandoned_cart
+from core.scenario.definition import (
+    ApiTrigger,
+    Block,
+    ChangeLists,
+    Condition,
+    Definition,
+    EventTrigger,
+    Exit,
+    IssueCoupon,
+    Send,
+    SetAttribute,
+    StartScenario,
+    Wait,
+)
 from services.runtime.clock import SystemClock
 from services.runtime.partitions import partition
 from services.runtime.redis_log import RedisLog
 from services.runtime.roles import Role
 from services.scenario.convert import definition_to_proto
 from services.scenario.worker import ScenarioShard
+from tests.carts import abandoned_cart
 from tests.servers import start_valkey
 from tests.unit.scenario.plays import cart
 from tests.unit.scenario.world import WORKSPACE, World, peers, runtime_of
@@ -37,6 +50,20 @@ FAST = abandoned_cart(
 LATE = Definition(
     EventTrigger("signed_up"), (Block("w", Wait(SECOND_US)), Block("m", Send("email", "late")))
 )  # fmt: skip
+#: Blocks that tell other services something, and a scenario that is started by another one.
+TELLING = Definition(
+    EventTrigger("signed_in"),
+    (
+        Block("city", SetAttribute("city", "Wien")),
+        Block("lists", ChangeLists(("warm",))),
+        Block("coupon", IssueCoupon("spring", "code")),
+        Block("start", StartScenario("other")),
+        Block("sees", Condition('city = "Wien"', when_true="mail", when_false="end")),
+        Block("mail", Send("email", "t", content="coupon :code")),
+        Block("end", Exit("done")),
+    ),
+)
+OTHER = Definition(ApiTrigger(), (Block("mail", Send("email", "other")),))
 #: Every contact that does not buy gets all three.
 TEMPLATES = ("abandoned_cart", "abandoned_cart_offer", "abandoned_cart_push")
 
@@ -53,7 +80,7 @@ async def serve(url: str, port: int) -> None:
         runtime_of(log, SystemClock(), port), WORKSPACE, partition(Role.SCENARIO, WORKSPACE), fence
     )
     if not shard.catalogue.definitions.newest():
-        for name, definition in (("cart", FAST), ("late", LATE)):
+        for name, definition in (("cart", FAST), ("late", LATE), ("other", OTHER), ("telling", TELLING)):
             await shard.save(name, definition_to_proto(definition), "", "tester", "")
     print("open", flush=True)
     await shard.run()
@@ -77,9 +104,9 @@ class Process:
             cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert self._process.stdout is not None
-        await asyncio.wait_for(self._process.stdout.readline(), 30)
+        await asyncio.wait_for(self._process.stdout.readline(), 90)
 
-    async def wait_death(self, within_s: float = 30.0) -> int:
+    async def wait_death(self, within_s: float = 90.0) -> int:
         """Its exit code once it has died."""
         assert self._process is not None
         _, errors = await asyncio.wait_for(self._process.communicate(), within_s)
@@ -138,7 +165,7 @@ async def all_sent(world: World, within_s: float = 30.0) -> None:
 @pytest.mark.parametrize(
     "places",
     [
-        ["scenario.before_commit:2", "scenario.before_commit:5", "scenario.before_commit:20"],
+        ["scenario.before_commit:2", "scenario.before_commit:4", "scenario.before_commit:6"],
         ["scenario.before_send:1", "scenario.before_send:4", "scenario.before_send:2"],
         ["scenario.after_send:1", "scenario.after_send:3", "scenario.after_send:1"],
     ],
@@ -159,6 +186,34 @@ async def test_killed_at(tmp_path: Path, places: list[str]) -> None:
         if places[0].startswith("scenario.after_send"):
             assert len(ids) > len(set(ids)), "a killed process asks again, by the same id"
         assert len(set(ids)) == len(TEMPLATES) * len(CONTACTS) // 2, "no second id for the same step"
+
+
+async def test_killed_while_it_tells_others(tmp_path: Path) -> None:
+    """At every place where another service is told something: each is told once for each contact, by its id."""
+    places = ["scenario.before_change", "scenario.after_change", "scenario.before_coupon", "scenario.after_coupon"]
+    async with stage(tmp_path) as (world, process):
+        await process.start()
+        await process.kill()
+        now_us = SystemClock().now_us()
+        world.clock.set(now_us)
+        event = replace(cart(items=()), type="signed_in", occurred_at_us=now_us, received_at_us=now_us, params={})
+        await world.contacts_only(*CONTACTS)
+        await world.append(*((one, replace(event, id=f"r{one}")) for one in CONTACTS), seen=False)
+        for place in (*places, "scenario.before_start"):
+            await process.start(f"{place}:3")
+            await process.wait_death()
+        await process.start()
+        started = asyncio.get_running_loop().time()
+        while len(world.channel.taken) < 2 * len(CONTACTS):
+            assert asyncio.get_running_loop().time() < started + 90, world.channel.templates()
+            await asyncio.sleep(0.02)
+        assert sorted(world.channel.templates()) == ["other"] * len(CONTACTS) + ["t"] * len(CONTACTS)
+        assert len(world.ingest.taken) == 2 * len(CONTACTS), "an attribute and a list for each"
+        assert len(world.ingest.calls) > len(world.ingest.taken), "a killed process tells again, by the same id"
+        assert len(world.coupons.issued) == len(CONTACTS)
+        assert len(world.coupons.calls) > len(world.coupons.issued)
+        contents = {message.content for message in world.channel.taken.values() if message.template == "t"}
+        assert contents == {f"coupon spring-{one}" for one in range(1, len(CONTACTS) + 1)}
 
 
 async def test_timers_survive_a_downtime(tmp_path: Path) -> None:

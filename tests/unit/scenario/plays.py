@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from core.clock import HOUR_US
 from core.events.columns import Event
 from core.scenario import machine
+from core.scenario.commands import AskContact, ChangeContact, StartRun, TakeCoupon, TakeTurn
 from core.scenario.definition import Definition
+from core.scenario.inputs import ContactTold, Done, Happened
 from core.scenario.machine import Answered, AskCondition, Command, End, Input, Question, SendMessage, Sent, SetTimer
 from core.scenario.plan import Plan
 from core.scenario.run import Run
 from core.scenario.trigger import started_by_event
 from core.scenario.validate import plan_of
-from core.schema import Scalar
+from core.schema import Scalar, Value
 
 T0 = 1_800_000_000_000_000
 CART: Mapping[str, Scalar] = {"cart_id": "c1"}
@@ -68,6 +70,29 @@ class Play:
         assert isinstance(self.command, SendMessage), self.command
         return self.meet(Sent(self.command.message_id, refusal))
 
+    def told_who(self, key: str = "key-7", zone: str = "Europe/Berlin", **attributes: Value) -> Run:
+        """Tell who the contact is."""
+        assert isinstance(self.command, AskContact), self.command
+        return self.meet(ContactTold(self.command.contact, "w1", key, zone, "America/New_York", attributes))
+
+    def done(self, refusal: str = "", result: str = "", position: int = 0) -> Run:
+        """Another service did what it was told."""
+        assert isinstance(self.command, ChangeContact | TakeCoupon | StartRun), self.command
+        return self.meet(Done(self.command.message_id, refusal, result, position, position))
+
+    def happens(
+        self,
+        type_: str,
+        position: int = 1,
+        flags: int = 0,
+        at_us: int | None = None,
+        params: Mapping[str, Scalar] | None = None,
+    ) -> Run:
+        """An event of the contact happens now, or is told now of an earlier instant."""
+        at_us = self.now_us if at_us is None else at_us
+        event = Event(f"{type_}-{position}", type_, at_us, at_us, (), params or {}, (), flags)
+        return self.meet(Happened(event, position, self.now_us, "UTC"))
+
     def due(self) -> Run:
         """Let the time pass that the timer waits for."""
         assert isinstance(self.command, SetTimer), self.command
@@ -83,8 +108,18 @@ def words(command: Command, now_us: int) -> str:
             return "exit?"
         case AskCondition():
             return "condition?"
+        case AskContact():
+            return "who?"
+        case TakeTurn():
+            return "turn?"
         case SendMessage():
             return f"send {command.channel} {command.template}"
+        case ChangeContact(name=name):
+            return f"set {name}" if name else "lists"
+        case TakeCoupon():
+            return f"coupon {command.pool}"
+        case StartRun():
+            return f"start {command.scenario}"
         case End(reason):
             return f"end {reason}"
 

@@ -8,11 +8,12 @@ import pytest
 
 from core.clock import DAY_US, HOUR_US
 from core.scenario import machine
+from core.scenario.arrive import values_in
 from core.scenario.definition import Block, Condition, Definition, EventTrigger, Exit, Send, Wait
 from core.scenario.machine import Answered, Event, Question, Refreshed, Sent, Started, Stopped, TimerDue
-from core.scenario.ready import abandoned_cart, category_promotion
 from core.scenario.run import RUN_ID, TRIGGER_AT, TRIGGER_ID, State, run_id_of
 from core.schema import Instant
+from tests.carts import abandoned_cart, category_promotion
 from tests.unit.scenario.plays import LINES, T0, Play, cart, outcomes
 
 CART = "cart_updated"
@@ -122,7 +123,8 @@ def test_questions_carry_the_values_of_the_run() -> None:
     assert asked.contact == 7
     assert run.run_id == run_id_of("scenario", 1, 7, "e1")
     own = {TRIGGER_AT: Instant(T0), TRIGGER_ID: "e1", RUN_ID: run.run_id}
-    assert asked.parameters == {"cart_id": "c1", "total": 5} | own
+    assert asked.parameters == {"cart_id": "c1", TRIGGER_AT: Instant(T0)}, "those that the text names"
+    assert values_in(play.plan, run) == {"cart_id": "c1", "total": 5} | own
     play.meet(Event(41))
     assert isinstance(play.command, machine.AskCondition)
     assert play.command.min_position == 41
@@ -222,7 +224,7 @@ class TestRefresh:
         due = play.run.due_at_us
         run = play.meet(Refreshed(T0 + HOUR_US, {"cart_id": "c1", "total": 9}, ({"product_id": "p2"},)), T0 + HOUR_US)
         assert (run.values["total"], run.items, run.due_at_us) == (9, ({"product_id": "p2"},), due)
-        assert run.values[TRIGGER_AT] == Instant(T0)
+        assert values_in(play.plan, run)[TRIGGER_AT] == Instant(T0)
 
     def test_an_older_one_that_arrives_late_changes_nothing(self) -> None:
         play = Play.of(abandoned_cart())

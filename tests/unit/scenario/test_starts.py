@@ -10,11 +10,11 @@ from core.clock import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from core.events.columns import IMPORTED, MACHINE, Event
 from core.scenario.definition import Block, Definition, EventTrigger, Exit, Reentry, SegmentTrigger
 from core.scenario.plan import Plan
-from core.scenario.ready import abandoned_cart
 from core.scenario.reentry import key_of, may_start
 from core.scenario.trigger import Cause, MembershipChange, started_by_event, started_by_membership
 from core.scenario.validate import plan_of
 from core.schema import DecimalUnits
+from tests.carts import abandoned_cart
 from tests.unit.scenario.plays import LINES, T0, cart
 
 PLAN = plan_of("n3", 1, abandoned_cart())

@@ -66,3 +66,21 @@ def test_every_condition_has_a_text() -> None:
 
 def test_a_text_that_says_whom_it_means_stays() -> None:
     assert read_text("among known contacts: everyone").asked == "among known contacts: everyone"
+
+
+@pytest.mark.parametrize(
+    ("text", "profile", "catalogue"),
+    [
+        ("everyone", False, False),
+        ("did bought (x > attribute age)", True, False),
+        ("age > 3", True, False),
+        ('in list "a" or did bought', True, False),
+        ("reachable by email", True, False),
+        ("city has been :c for at least 3 days", True, False),
+        ("did product_viewed on a product now the last item", False, True),
+        ('in segment "a"', False, False),
+    ],
+)
+def test_what_else_may_change_the_answer(text: str, profile: bool, catalogue: bool) -> None:
+    found = read_text(text)
+    assert (found.profile, found.catalogue) == (profile, catalogue)

@@ -1,4 +1,4 @@
-"""Ready scenarios: those every shop needs, with durations, templates and channels as arguments."""
+"""The abandoned cart and the category promotion of tests, with durations, templates and channels as arguments."""
 
 from __future__ import annotations
 

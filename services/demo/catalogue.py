@@ -33,9 +33,7 @@ _UNDER_WAY = (
 async def show_feed(client: Client, journey: Journey, screen: Screen) -> None:
     """Import the catalogue from a file, then a file in which a few products are sold out. Raises DemoError when an
     import fails."""
-    catalog = catalog_pb2_grpc.CatalogServiceStub(client.channel)
-    save = catalog_pb2.SaveFeedRequest(feed=catalog_pb2.Feed(name=FEED), request_id="demo-feed")
-    await again(lambda: catalog.SaveFeed(save, metadata=client.metadata, timeout=CALL_S))
+    await save_feed(client, FEED)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "feed.xml"
         products = await asyncio.to_thread(write_feed, journey, file)
@@ -43,11 +41,11 @@ async def show_feed(client: Client, journey: Journey, screen: Screen) -> None:
             f"{file.stat().st_size >> 20} MB of Google Merchant XML with {number(products)} products; that all are in "
             f"stock is {INVENTED}"
         )
-        run, seconds = await _import(client, catalog, file)
+        run, seconds = await import_file(client, FEED, file)
         screen.say(_told("first import", run, seconds))
         before = await _count(client)
         await asyncio.to_thread(_sell_out, file, _most_sold(journey))
-        run, seconds = await _import(client, catalog, file)
+        run, seconds = await import_file(client, FEED, file)
         screen.say(_told(f"second import, {_SOLD_OUT} products sold out ({INVENTED})", run, seconds))
         after = await _count(client)
     screen.say(f"[cyan]{_RULE}[/cyan]: {number(before)} contacts before it, [bold]{number(after)}[/bold] now")
@@ -55,14 +53,21 @@ async def show_feed(client: Client, journey: Journey, screen: Screen) -> None:
         raise DemoError("the products that the second file says are sold out should have brought somebody in")
 
 
-async def _import(
-    client: Client, catalog: catalog_pb2_grpc.CatalogServiceStub, file: Path
-) -> tuple[catalog_pb2.FeedRun, float]:
+async def save_feed(client: Client, name: str) -> None:
+    """A feed whose files are uploaded; there may be one already."""
+    catalog = catalog_pb2_grpc.CatalogServiceStub(client.channel)
+    save = catalog_pb2.SaveFeedRequest(feed=catalog_pb2.Feed(name=name), request_id=f"demo-feed-{name}")
+    await again(lambda: catalog.SaveFeed(save, metadata=client.metadata, timeout=CALL_S))
+
+
+async def import_file(client: Client, name: str, file: Path) -> tuple[catalog_pb2.FeedRun, float]:
+    """Upload and import a file of feed `name`: the run, and the seconds it took. Raises DemoError when it fails."""
+    catalog = catalog_pb2_grpc.CatalogServiceStub(client.channel)
     started_s = time.perf_counter()
-    upload = await catalog.UploadFeed(_parts(file), metadata=client.metadata, timeout=_WITHIN_S)
-    asked = catalog_pb2.ImportFeedRequest(name=FEED, upload=upload.upload)
+    upload = await catalog.UploadFeed(_parts(name, file), metadata=client.metadata, timeout=_WITHIN_S)
+    asked = catalog_pb2.ImportFeedRequest(name=name, upload=upload.upload)
     await catalog.ImportFeed(asked, metadata=client.metadata, timeout=CALL_S)
-    get = catalog_pb2.GetFeedRunRequest(feed=FEED)
+    get = catalog_pb2.GetFeedRunRequest(feed=name)
     while time.perf_counter() - started_s < _WITHIN_S:
         run = (await again(lambda: catalog.GetFeedRun(get, metadata=client.metadata, timeout=CALL_S))).run
         if run.state == catalog_pb2.FEED_RUN_STATE_DONE:
@@ -74,8 +79,8 @@ async def _import(
     raise DemoError(f"the import of the feed took more than {_WITHIN_S:.0f} s")
 
 
-async def _parts(file: Path) -> AsyncIterator[catalog_pb2.UploadFeedRequest]:
-    yield catalog_pb2.UploadFeedRequest(name=FEED)
+async def _parts(name: str, file: Path) -> AsyncIterator[catalog_pb2.UploadFeedRequest]:
+    yield catalog_pb2.UploadFeedRequest(name=name)
     content = await asyncio.to_thread(file.read_bytes)
     for first in range(0, len(content), _PART_BYTES):
         yield catalog_pb2.UploadFeedRequest(content=content[first : first + _PART_BYTES])

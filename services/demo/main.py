@@ -46,7 +46,7 @@ def child_arguments(settings: Settings, grpc_port: int, http_port: int) -> list[
     ]  # fmt: skip
     if mail.hostname in ("127.0.0.1", "localhost") and mail.port:
         return [*arguments, "--smtp-port", str(mail.port)]
-    return [*arguments, "--no-cart"]  # its mail would go to a real server
+    return [*arguments, "--no-scenarios"]  # its mail would go to a real server
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,9 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--share", type=float, default=None, help="share of the households; default: CDP_DEMO_SHARE, else all"
     )
-    parser.add_argument("--hour-s", type=float, default=1.0, help="seconds of an hour of the cart (%(default)s)")
-    parser.add_argument("--no-cart", action="store_true", help="load and show segments only")
-    parser.add_argument("--stay", action="store_true", help="afterwards show mail and webhooks until stopped")
+    parser.add_argument("--hour-s", type=float, default=0.25, help="seconds of an hour of a scenario (%(default)s)")
+    parser.add_argument("--no-scenarios", action="store_true", help="load and show segments only")
+    parser.add_argument("--stay", action="store_true", help="afterwards show what arrives until stopped")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -113,7 +113,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         smtp_port=arguments.smtp_port,
         share=share,
         hour_s=arguments.hour_s,
-        with_cart=not arguments.no_cart,
+        with_plays=not arguments.no_scenarios,
         stay=arguments.stay,
     )
 

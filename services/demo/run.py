@@ -15,18 +15,18 @@ from rich.progress import TaskID
 
 from cdp.channel.v1 import channel_pb2
 from cdp.workspace.v1 import workspace_pb2
-from services.demo.cart import CartPlay
-from services.demo.cart_definitions import TimeScale
+from services.demo.arrivals import Peers
 from services.demo.catalogue import show_feed
 from services.demo.client import CALL_S, Client, DemoError, again
 from services.demo.held import Held, held
 from services.demo.journey import END_US, ZONE, Journey, read
 from services.demo.load import load
-from services.demo.mailbox import HookReceiver, Mailbox
+from services.demo.plays import SCENARIOS, Plays
 from services.demo.screen import INVENTED, Screen, number
 from services.demo.segments import SEGMENTS, show_parametric, show_segments
 from services.demo.shop import DemoShop, show_visits
 from services.demo.shopper import Thing, things_of
+from services.demo.time_scale import TimeScale
 from services.demo.timeline import show_contact, storied
 
 _READY_WITHIN_S = 60.0
@@ -42,37 +42,32 @@ class Options:
     smtp_port: int
     share: float
     hour_s: float
-    with_cart: bool
+    with_plays: bool
     stay: bool
 
 
 async def run_demo(options: Options, screen: Screen) -> None:
-    """Load unless loaded, show segments and a contact, play the cart; with `stay`, show mail until cancelled.
+    """Load unless loaded, show segments and a contact, play the scenarios; with `stay`, show what arrives until
+    cancelled.
 
     Raises DemoError when it cannot go on, AioRpcError for what the platform refuses.
     """
     async with AsyncExitStack() as stack:
-        mailbox, hooks = Mailbox(), HookReceiver()
-        if options.with_cart:
-            await mailbox.start(options.smtp_port)
-            stack.push_async_callback(mailbox.close)
-            await hooks.start()
-            stack.push_async_callback(hooks.close)
+        peers = await stack.enter_async_context(Peers(options.smtp_port)) if options.with_plays else None
         client = Client(options.address, options.secret)
         stack.push_async_callback(client.close)
         await _prepare_workspace(client, screen)
         things = await _show_data(client, screen, options.share)
-        if options.with_cart:
+        if peers is not None:
             scale = TimeScale(options.hour_s)
-            screen.heading(f"An abandoned cart, on a time scale: 1 hour = {options.hour_s:g} s")
-            play = CartPlay(client, options.http_url, options.secret, screen, mailbox, hooks)
-            await play.play(things, scale)
+            screen.heading(f"{len(SCENARIOS)} ready scenarios, on a time scale: 1 hour = {options.hour_s:g} s")
+            await Plays(client, options.http_url, options.secret, screen, peers, scale).play(things)
         shop = await DemoShop.start(client, options.http_url) if options.stay else None
         if shop is not None:
             stack.push_async_callback(shop.close)
         _say_where(options, screen, shop)
         if options.stay:
-            await _show_what_arrives(client, mailbox, hooks, screen)
+            await _show_what_arrives(client, peers, screen)
 
 
 async def _prepare_workspace(client: Client, screen: Screen) -> None:
@@ -197,20 +192,10 @@ def _buf() -> str:
     return str(program.relative_to(here)) if program.is_relative_to(here) else "buf"
 
 
-async def _show_what_arrives(client: Client, mailbox: Mailbox, hooks: HookReceiver, screen: Screen) -> None:
-    """One line for every mail and webhook, and every event of the shop's pages, for ever."""
-
-    async def mails() -> None:
-        while True:
-            letter = await mailbox.next()
-            screen.plain(f"mail to {letter['To']}: {letter['Subject']}")
-
-    async def calls() -> None:
-        while True:
-            hook = await hooks.next()
-            screen.plain(f"webhook: {hook.raw.decode(errors='replace')}")
-
+async def _show_what_arrives(client: Client, peers: Peers | None, screen: Screen) -> None:
+    """One line for every message that arrives, and every event of the shop's pages, for ever."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(mails())
-        tasks.create_task(calls())
         tasks.create_task(show_visits(client, screen))
+        while peers is not None:
+            arrival = await peers.next()
+            screen.plain(f"{arrival.channel} to {arrival.to}: {' '.join(arrival.text.split())}")

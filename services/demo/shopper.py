@@ -1,4 +1,4 @@
-"""The shop's side of the cart demo: a new visitor, what is in the cart, and the calls that a shop would make."""
+"""The shop's side of the plays: new visitors, what they do, and the calls that a shop would make."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import httpx2
 from cdp.facts.v1 import facts_pb2
 from cdp.ingest.v1 import ingest_pb2
 from core.schema import format_units
-from services.demo.cart_definitions import DOMAIN
 from services.demo.client import CALL_S, Client, DemoError
 from services.demo.journey import Journey
 
+#: Mail to it goes nowhere: RFC 2606.
+DOMAIN = "example.invalid"
 _THINGS = 3
 _LEAST_UNITS = 20_000
 _FOOD = frozenset({"GROCERY", "PRODUCE", "PASTRY", "DELI", "MEAT", "SEAFOOD"})
@@ -32,24 +33,27 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody new on every run of the demo."""
+    """Somebody new on every run of the demo. `phone` and `push_token` are empty for who gave none."""
 
+    name: str
     stamp: str
+    phone: str = ""
+    push_token: str = ""
 
     @property
     def anonymous_id(self) -> str:
         """The browser's cookie."""
-        return f"browser-{self.stamp}"
+        return f"browser-{self.name.lower()}-{self.stamp}"
 
     @property
     def email(self) -> str:
         """An address that nobody can have."""
-        return f"ann-{self.stamp}@{DOMAIN}"
+        return f"{self.name.lower()}-{self.stamp}@{DOMAIN}"
 
     @property
     def cart_id(self) -> str:
         """The one cart."""
-        return f"cart-{self.stamp}"
+        return f"cart-{self.name.lower()}-{self.stamp}"
 
 
 def things_of(journey: Journey) -> tuple[Thing, ...]:
@@ -80,22 +84,30 @@ class Shop:
         self._secret = secret
 
     async def sign_up(self, visitor: Visitor) -> None:
-        """Name, email, and consent to email and webhook."""
+        """Name, addresses, and consent to be written to at each of them."""
+        addresses = {"anonymous_id": visitor.anonymous_id, "email": visitor.email, "phone": visitor.phone}
+        channels = {"email": visitor.email, "sms": visitor.phone, "web_push": visitor.push_token}
         # SDKs of the Segment specification have no words for consent: the shop's back end tells it over gRPC.
         person = ingest_pb2.Person(
             identifiers=[
-                facts_pb2.Identifier(kind="anonymous_id", value=visitor.anonymous_id),
-                facts_pb2.Identifier(kind="email", value=visitor.email),
+                facts_pb2.Identifier(kind=kind, value=value)
+                for kind, value in {**addresses, "push_token": visitor.push_token}.items()
+                if value
             ],
             consents=[
                 facts_pb2.ConsentChange(channel=channel, state="granted", source="invented for the demo")
-                for channel in ("email", "webhook")
+                for channel, address in channels.items()
+                if address
             ],
         )
         request = ingest_pb2.IdentifyRequest(person=person)
         await self._client.ingest.Identify(request, metadata=self._client.metadata, timeout=CALL_S)
-        traits = {"firstName": "Ann", "email": visitor.email}
+        traits = {"firstName": visitor.name, "email": visitor.email}
         await self._post("identify", {"anonymousId": visitor.anonymous_id, "traits": traits})
+
+    async def register(self, visitor: Visitor) -> None:
+        """An account is opened."""
+        await self._track(visitor, "Signed Up", {})
 
     async def fill_cart(self, visitor: Visitor, things: Sequence[Thing]) -> None:
         """The cart as it is now."""
@@ -113,9 +125,14 @@ class Shop:
         properties = {"cart_id": visitor.cart_id, "total": total(things), "products": products}
         await self._track(visitor, "Cart Updated", properties)
 
+    async def wish(self, visitor: Visitor, product_id: str) -> None:
+        """A product goes on the wishlist."""
+        await self._track(visitor, "Product Added to Wishlist", {"product_id": product_id})
+
     async def buy(self, visitor: Visitor, things: Sequence[Thing]) -> None:
         """The cart becomes an order."""
-        properties = {"order_id": f"order-{visitor.stamp}", "cart_id": visitor.cart_id, "total": total(things)}
+        order_id = f"order-{visitor.name.lower()}-{visitor.stamp}"
+        properties = {"order_id": order_id, "cart_id": visitor.cart_id, "total": total(things)}
         await self._track(visitor, "Order Completed", properties)
 
     async def _track(self, visitor: Visitor, event: str, properties: Mapping[str, Any]) -> None:

@@ -69,7 +69,7 @@ async def test_the_demo_imports_a_feed_and_shows_visits(tmp_path: Path) -> None:
                 await asyncio.sleep(0.05)
         demo = (
             "demo", "--address", f"127.0.0.1:{grpc_port}", "--http-url", f"http://127.0.0.1:{http_port}",
-            "--key-file", str(key_file), "--share", "0.01", "--no-cart", "--stay",
+            "--key-file", str(key_file), "--share", "0.01", "--no-scenarios", "--stay",
         )  # fmt: skip
         async with program({}, *demo) as screen:
             await screen.until("demo shop")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from services.demo.journey import read
 from services.demo.main import child_arguments, host_environment
+from services.demo.plays import EXPECTED
 from services.runtime.server_process import free_port
 from services.runtime.settings import Settings
 
@@ -51,7 +53,7 @@ def test_a_child_finds_its_host(tmp_path: Path) -> None:
 def test_a_real_mail_server_is_not_used_for_the_cart(tmp_path: Path) -> None:
     environment = host_environment({"CDP_DATA_DIR": str(tmp_path), "CDP_SMTP_URL": "smtp://mail.example.com:25"})
     arguments = child_arguments(Settings.from_environment(environment), 1111, 2222)
-    assert "--no-cart" in arguments
+    assert "--no-scenarios" in arguments
     assert "--smtp-port" not in arguments
 
 
@@ -84,14 +86,18 @@ def test_the_whole_demo_twice_over_a_small_share(house: list[str]) -> None:
     assert first.returncode == 0, first.stdout + first.stderr
     orders = len(read(0.02).orders)
     assert f"agrees: 49 contacts and {orders:,} orders" in first.stdout
-    assert "3 things wait in your cart" in first.stdout
+    lines = first.stdout.splitlines()
+    for (name, channel), count in EXPECTED.items():
+        pattern = re.compile(rf"  \+ .{{9}}  {name:<5} {channel:<9} ")
+        assert sum(1 for line in lines if pattern.match(line)) == count, f"{channel} to {name}"
+    assert "Still in your cart: 3 things wait for you." in first.stdout
     assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in first.stdout
     assert "4 signed click links, 1 open pixel, 1 unsubscribe link, 0 links past the platform" in first.stdout
-    assert "signature genuine" in first.stdout
-    assert "exit_when" in first.stdout
-    second = demo(*house, "--share", "0.02", "--no-cart")
+    assert re.search(r"Bo +Abandoned cart +.*: exit_when", first.stdout)
+    assert re.search(r"Ann +Abandoned cart +.*offer, done: done", first.stdout)
+    second = demo(*house, "--share", "0.02", "--no-scenarios")
     assert second.returncode == 0, second.stdout + second.stderr
     assert "already loaded: 49 contacts" in second.stdout
-    other = demo(*house, "--share", "0.01", "--no-cart")
+    other = demo(*house, "--share", "0.01", "--no-scenarios")
     assert other.returncode == 1
     assert "other data" in other.stderr

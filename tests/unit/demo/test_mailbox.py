@@ -5,12 +5,11 @@ import smtplib
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
 
-import httpx2
 import pytest
 
 from services.demo.client import DemoError
 from services.demo.letter import links_of
-from services.demo.mailbox import HookReceiver, Mailbox
+from services.demo.mailbox import Mailbox
 
 _SITE = "http://127.0.0.1:8080"
 
@@ -55,16 +54,3 @@ async def test_links_of_a_letter_are_told_apart(mailbox: Mailbox) -> None:
 async def test_a_taken_port_is_said_plainly(mailbox: Mailbox) -> None:
     with pytest.raises(DemoError, match=f"port {mailbox.port} is taken"):
         await Mailbox().start(mailbox.port)
-
-
-async def test_hooks_arrive_as_they_were_sent() -> None:
-    receiver = HookReceiver()
-    await receiver.start()
-    async with httpx2.AsyncClient(trust_env=False) as http:
-        url = f"http://127.0.0.1:{receiver.port}/push"
-        response = await http.post(url, content=b'{"a": 1}', headers={"Idempotency-Key": "one"})
-    assert response.status_code == 200
-    hook = await receiver.next()
-    assert hook.raw == b'{"a": 1}'
-    assert hook.headers["idempotency-key"] == "one"
-    await receiver.close()

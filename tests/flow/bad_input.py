@@ -187,7 +187,7 @@ class Answer:
 
 
 async def call(
-    channel: grpc.aio.Channel, request: Message, metadata: tuple[tuple[str, str], ...], timeout_s: float = 20.0
+    channel: grpc.aio.Channel, request: Message, metadata: tuple[tuple[str, str], ...], timeout_s: float = 60.0
 ) -> Answer:
     """Call the method that takes `request`. A stream of answers is read up to its first one or a second of silence."""
     rpc = RPC_OF[request.DESCRIPTOR.full_name]

@@ -52,6 +52,17 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
     "/e": _POSTHOG, "/capture": _POSTHOG, "/i/v0/e": _POSTHOG, "/track": _POSTHOG,
     "/engage": {**_POSTHOG, "event": "$identify"}, "/flags": {"distinct_id": "shape-1", "groups": {"a": "b"}},
     "/decide": {"distinct_id": "shape-1"},
+    "/t/push": {
+        "subscription": {"endpoint": "https://push.example/1", "expirationTime": None,
+                         "keys": {"p256dh": "BA" + "A" * 85, "auth": "A" * 22}},
+        "agreed": True, "gone": False, "anonymousId": "shape-cookie", "messageId": "shape-push", "linkToken": "token",
+        "contactToken": "token", "page": "https://shop.example/a",
+    },
+    "/popups": {"anonymousId": "shape-cookie", "path": "/a"},
+    "/popups/answer": {"anonymousId": "shape-cookie", "popup": "shape", "version": 1, "id": "a1", "consents": [0],
+                       "fields": {"email": "shape@example.com"}, "url": "https://shop.example/a"},
+    "/popups/seen": {"anonymousId": "shape-cookie", "ids": ["m1"]},
+    "/inbox/read": {"ids": ["m1"], "all": False}, "/inbox/delete": {"ids": ["m1"]},
 }  # fmt: skip
 #: Of many: the list's name, one of its items, and what stands beside it.
 BATCHES: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any]]] = {

@@ -201,7 +201,7 @@ def scenario(*blocks: sc.Block, **fields: Any) -> Message:
     return sc.SaveScenarioRequest(name="bad", scenario=made)
 
 
-def send(**fields: str) -> sc.Block:
+def send(**fields: Any) -> sc.Block:
     return sc.Block(id="s", send=sc.Send(**{"channel": "email", "template": "t", **fields}))
 
 

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from cdp.catalog.v1 import catalog_pb2
-from cdp.channel.v1 import channel_pb2
+from cdp.channel.v1 import channel_pb2, inbox_pb2, popup_pb2
 from cdp.coupon.v1 import coupon_pb2
 from cdp.facts.v1.facts_pb2 import Identifier, Value
 from cdp.ingest.v1 import ingest_pb2
@@ -91,6 +91,8 @@ BASES: tuple[Message, ...] = (
     analytics_pb2.HistogramRequest(name="All", measure_text="number of order_completed"),
     of(scenario_pb2.SaveScenarioRequest, name="made", scenario=SCENARIO),
     of(channel_pb2.SaveTemplateRequest, name="made", template={"channel": "email", "subject": "s", "body_text": "t"}),
+    of(popup_pb2.SavePopupRequest, name="made", popup={"title": "t"}),
+    of(inbox_pb2.IssueInboxTokenRequest, identifier=ANN[0]),
     # A workspace opens workers: only refused ones are asked for here.
     of(workspace_pb2.CreateWorkspaceRequest, workspace={"id": "other", "currency": "x"}),
 )  # fmt: skip

@@ -58,7 +58,7 @@ async def test_a_cart_mail_arrives_whole(world: World) -> None:
     text, html = mail.iter_parts()
     assert text.get_content().strip() == "Tea & Co"
     body = html.get_content()
-    assert "Tea &amp; Co 12.50" in body
+    assert "Tea &amp; Co $12.50" in body
     assert "https://t.shop.example/c/" in body
     assert "https://t.shop.example/o/" in body
     assert "https://shop.example/tea" not in body
@@ -411,7 +411,9 @@ class Hooks:
         self.requests.append((headers, await reader.readexactly(int(headers["content-length"]))))
         status = self.script.pop(0) if self.script else b"200 OK"
         if status:
-            writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+            body = b'{"code": "A1", "left": 12.5}'
+            length = b"\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
+            writer.write(b"HTTP/1.1 " + status + length + body)
             await writer.drain()
         writer.close()
 
@@ -444,3 +446,27 @@ async def test_webhooks_are_signed_and_their_answers_decide(world: World) -> Non
         stamp, mac = (part.partition("=")[2] for part in headers["cdp-signature"].split(","))
         assert mac == hmac.new(b"s3cret", f"{stamp}.".encode() + body, sha256).hexdigest()
         assert stamp == headers["cdp-timestamp"] == str(world.clock.now_us() // SECOND_US)
+        await soon(world.peers.changed, lambda: len(world.peers.events("webhook_failed")) >= 5)
+    (told,) = world.peers.events("webhook_answered")
+    assert (told.params["message_id"].text, told.params["status"].integer) == ("m0", 200)
+    assert (told.params["answer_code"].text, told.params["answer_left"].decimal_units) == ("A1", 125_000)
+    failed = {one.params["message_id"].text: one.params["reason"].text for one in world.peers.events("webhook_failed")}
+    assert failed.keys() == {"private", "m1", "m2", "m3", "m4"}
+    assert failed["m2"] == "PROVIDER_FAILED: 500"
+    assert failed["private"] == "PRIVATE_ADDRESS"
+
+
+async def test_an_answer_that_ingest_does_not_take_is_told_as_a_failure(world: World) -> None:
+    hooks = Hooks()
+    server = await asyncio.start_server(hooks.answer, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        await world.set(webhook_url=url, webhook_secret="s3cret", allowed_private_hosts=["127.0.0.1"])
+        await world.save_template("hook", channel="webhook", subject="", body_text="{}")
+        world.peers.refused_types = {"webhook_answered": "WRONG_TYPE"}
+        await world.send(outgoing("m1", channel="webhook", template="hook", kind="transactional"))
+        await soon(world.peers.changed, lambda: len(world.peers.events("webhook_failed")) >= 1)
+    (told,) = world.peers.events("webhook_failed")
+    assert told.params["reason"].text == "ANSWER_REFUSED: WRONG_TYPE"
+    assert told.params["message_id"].text == "m1"
+    assert "answer_code" not in told.params

@@ -155,7 +155,8 @@ class Shop:
 
         async def is_done() -> bool:
             request = profile_pb2.GetErasureRequest(name=name)
-            operation = await self.profile.GetErasure(request, metadata=self.metadata, timeout=10)
+            # After a restart nobody may own the workspace for a moment.
+            operation = await again(lambda: self.profile.GetErasure(request, metadata=self.metadata, timeout=10))
             return bool(operation.done and operation.response.Unpack(certificate))
 
         await eventually(is_done, "the erasure is done", 60)
@@ -179,7 +180,8 @@ async def open_shop(folder: Path, server: ValkeyServer | None, smtp_url: str) ->
         platform.channel(Role.INGEST) as channel,
     ):
         shop = Shop(platform, dict.fromkeys(ALL_ROLES, channel))
-        settings = channel_pb2.Settings(live=True, **{"from": "Shop <shop@example.com>"})
+        settings = channel_pb2.Settings(live=True)
+        setattr(settings, "from", "Shop <shop@example.com>")  # a keyword of Python is no argument
         update = channel_pb2.UpdateSettingsRequest(settings=settings)
         # The channel may not own the workspace yet.
         await again(lambda: shop.channel.UpdateSettings(update, metadata=platform.metadata))

@@ -24,9 +24,9 @@ from cdp.profile.v1 import profile_pb2, profile_pb2_grpc
 from cdp.scenario.v1 import scenario_pb2, scenario_pb2_grpc
 from cdp.segment.v1 import segment_pb2, segment_pb2_grpc
 from core.clock import DAY_US, HOUR_US, MINUTE_US, ManualClock
-from core.scenario.ready import abandoned_cart
 from services.runtime.roles import ALL_ROLES, Role
 from services.scenario.convert import definition_to_proto
+from tests.carts import abandoned_cart
 from tests.flow.mailbox import Mailbox, Receiver
 from tests.flow.platform import APART, TOGETHER, Platform, eventually
 
@@ -133,11 +133,11 @@ async def set_up(platform: Platform, receiver: Receiver) -> None:
             await stub.SaveTemplate(channel_pb2.SaveTemplateRequest(name=name, template=template), metadata=metadata)
         settings = channel_pb2.Settings(
             live=True,
-            **{"from": "Shop <shop@shop.example>"},
             webhook_url=receiver.url,
             webhook_secret="hush",
             allowed_private_hosts=["127.0.0.1"],
         )
+        setattr(settings, "from", "Shop <shop@shop.example>")  # a keyword of Python is no argument
         await stub.UpdateSettings(channel_pb2.UpdateSettingsRequest(settings=settings), metadata=metadata)
     async with platform.channel(Role.SEGMENT_ENGINE) as channel:
         segments = segment_pb2_grpc.SegmentServiceStub(channel)

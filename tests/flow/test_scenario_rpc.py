@@ -15,11 +15,11 @@ from cdp.scenario.v1 import scenario_pb2, scenario_pb2_grpc
 from core.clock import ManualClock
 from core.errors import CdpError, Code
 from core.scenario.definition import Block, Definition, EventTrigger, Reentry, SegmentTrigger, Wait
-from core.scenario.ready import abandoned_cart, category_promotion
 from core.schema import DecimalUnits
 from services.runtime.errors import from_rpc
 from services.runtime.roles import Role
 from services.scenario.convert import definition_from_proto, definition_to_proto
+from tests.carts import abandoned_cart, category_promotion
 from tests.flow.platform import Platform, eventually
 from tests.unit.scenario.plays import T0
 

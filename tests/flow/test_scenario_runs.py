@@ -24,8 +24,8 @@ from core.scenario.definition import (
     Send,
     Wait,
 )
-from core.scenario.ready import abandoned_cart, category_promotion
 from core.schema import Scalar
+from tests.carts import abandoned_cart, category_promotion
 from tests.unit.scenario.plays import LINES, T0, cart, outcomes
 from tests.unit.scenario.world import World, a_world, until
 

@@ -10,10 +10,10 @@ from core.clock import ManualClock
 from core.errors import CdpError, unavailable
 from core.eventlog.memory import MemoryLog
 from core.eventlog.protocol import Commit, Committed, Fence, Partition
-from core.scenario.ready import abandoned_cart
 from services.runtime.definitions import Stored
 from services.runtime.waiter import LoopWaiter
 from services.scenario.convert import definition_to_proto
+from tests.carts import abandoned_cart
 from tests.unit.scenario.plays import T0
 from tests.unit.scenario.world import World, a_world
 

@@ -11,9 +11,9 @@ from core.clock import DAY_US, HOUR_US, MINUTE_US
 from core.events.columns import Event
 from core.events.facts import ContactFact, ContactState, Erasure, Merge, Unmerge
 from core.scenario.definition import Block, Definition, EventTrigger, Reentry, SegmentTrigger, Send, Wait
-from core.scenario.ready import abandoned_cart
 from services.scenario.codec import decode_ended, decode_run, encode_run
 from services.scenario.people import People
+from tests.carts import abandoned_cart
 from tests.unit.scenario.plays import T0, cart
 from tests.unit.scenario.world import World, a_world, until
 

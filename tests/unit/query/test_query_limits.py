@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -110,9 +110,10 @@ def test_a_rule_of_many_nodes_is_read_and_written_in_linear_time(piece: str) -> 
         text = " and ".join([piece] * count)
         best = float("inf")
         for _ in range(3):
-            began = perf_counter()
+            began = process_time()
             assert parse(format_rule(parse(text))) == parse(text)
-            best = min(best, perf_counter() - began)
+            best = min(best, process_time() - began)
         return best
 
-    assert seconds(400) < 40 * seconds(40)
+    # Ten times as much text; a square would be a hundred times. Others on the machine make one of both slower.
+    assert any(seconds(400) < 40 * seconds(40) for _ in range(4))

@@ -166,11 +166,22 @@ class Definitions:
         digest = hashlib.sha256(b"%d/%s/" % (version, name.encode()) + payload).hexdigest()[:16]
         stored = Stored(Revision(name, version, digest, now_us, actor, deleted), payload)
         audit = Audit(len(self._audit) + 1, now_us, actor, "deleted" if deleted else "saved", self._kind, name, version)
-        writes = (
-            TableWrite("definition_versions", {f"{self._kind}/{name}/{version}".encode(): _encode(stored)}),
-            TableWrite("audit", {f"{self._kind}/{audit.ordinal}".encode(): json.dumps(asdict(audit)).encode()}),
-        )
-        return DefinitionChange(stored, audit, writes)
+        versions_write = TableWrite("definition_versions", {f"{self._kind}/{name}/{version}".encode(): _encode(stored)})
+        return DefinitionChange(stored, audit, (versions_write, self._audit_write(audit)))
+
+    def noted(self, name: str, action: str, actor: str, now_us: int) -> tuple[Audit, TableWrite]:
+        """A record of something that was done with `name` and makes no version of it: commit the write, then call
+        `took_note`."""
+        version = self.get(name).revision.version
+        audit = Audit(len(self._audit) + 1, now_us, actor, action, self._kind, name, version)
+        return audit, self._audit_write(audit)
+
+    def took_note(self, audit: Audit) -> None:
+        """Take over a record that has been committed."""
+        self._audit.append(audit)
+
+    def _audit_write(self, audit: Audit) -> TableWrite:
+        return TableWrite("audit", {f"{self._kind}/{audit.ordinal}".encode(): json.dumps(asdict(audit)).encode()})
 
     def applied(self, change: DefinitionChange) -> None:
         """Take over a change that has been committed."""

@@ -24,7 +24,7 @@ SHOWN = frozenset({
     "removed", "returncode", "role", "roles", "row", "short", "state", "timestamp", "waited_s", "where", "workspace",
 })  # fmt: skip
 #: Names and ids that a workspace chose: by a hash, which is the same wherever one id is logged.
-HASHED = frozenset({"feed", "pool", "run", "scenario"})
+HASHED = frozenset({"check", "feed", "launch", "model", "pool", "popup", "provider", "run", "scenario"})
 #: Reasons are stable words; whatever is none is hidden.
 REASONS = frozenset({"first", "reason"})
 #: Sentences, shown without what they quote.

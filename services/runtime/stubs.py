@@ -10,7 +10,7 @@ from cdp.channel.v1 import channel_pb2_grpc
 from cdp.ingest.v1 import ingest_pb2_grpc
 from cdp.profile.v1 import profile_pb2_grpc
 from cdp.scenario.v1 import scenario_pb2_grpc
-from cdp.segment.v1 import computed_pb2_grpc, segment_pb2_grpc
+from cdp.segment.v1 import computed_pb2_grpc, recommend_pb2_grpc, segment_pb2_grpc
 from cdp.workspace.v1 import workspace_pb2_grpc
 from services.runtime.roles import Role
 
@@ -79,6 +79,10 @@ class Stubs:
     def computed(self) -> computed_pb2_grpc.ComputedServiceStub:
         """ComputedService, which the segment engine answers."""
         return computed_pb2_grpc.ComputedServiceStub(self._to(Role.SEGMENT_ENGINE))
+
+    def recommend(self) -> recommend_pb2_grpc.RecommendServiceStub:
+        """RecommendService, which the segment engine answers."""
+        return recommend_pb2_grpc.RecommendServiceStub(self._to(Role.SEGMENT_ENGINE))
 
     def scenario(self) -> scenario_pb2_grpc.ScenarioServiceStub:
         """ScenarioService."""

@@ -19,7 +19,7 @@ IMPURE = {
 }
 THIRD_PARTY = {"core", "numpy", "pyroaring"}
 # Packages that one folder of core may use and no other.
-ONLY_IN = {"numba": "kernels", "re2": "query"}
+ONLY_IN = {"numba": "kernels", "re2": "query", "cronsim": "scenario"}
 # The one module that may use threads: halves of one loop, joined before it returns, are no effect.
 THREADS = ("kernels", "threads.py")
 IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval", "breakpoint"}

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.calls import measure_calls, serve_echo
+from tests.bench.content import measure_content
 from tests.bench.core_figure import CorePlan, measure_core
 from tests.bench.doors import measure_doors
 from tests.bench.feed import measure_feed
@@ -21,7 +22,10 @@ from tests.bench.imports import measure_imports
 from tests.bench.journey import measure_journey
 from tests.bench.latency import measure_latency
 from tests.bench.machine import machine
+from tests.bench.mailing import measure_mailing
 from tests.bench.overload import measure_overload
+from tests.bench.scenarios import measure_scenarios
+from tests.bench.sending import measure_sending
 from tests.bench.unification import measure_unification
 from tests.bench.workload import Workload
 
@@ -38,6 +42,19 @@ FIGURES: dict[str, tuple[str, Callable[[Path], Awaitable[dict[str, object]]]]] =
     "unification": (
         "entries of ingest's log to people, durable; goals: 15,000 events/s, 4,000 identify/s",
         measure_unification,
+    ),
+    "scenarios": (
+        "waiting runs, timers due at once, event to hand-over; goals: 10,000 within 5 s, p99 500 ms at 200/s",
+        measure_scenarios,
+    ),
+    "sending": ("a scheduled send through the outbox to a null provider; goal: 800 messages/s", measure_sending),
+    "content": (
+        "recommendations for 1,000 contacts of 100,000 products; letters with two blocks, goal: 2,000/s",
+        measure_content,
+    ),
+    "mailing": (
+        "mails with two product blocks, one process; goals per s: Liquid 2,000, signed 300, handed over 300",
+        measure_mailing,
     ),
     "calls": ("Count of a saved segment against an empty grpc.aio echo; goal: 0.6", measure_calls),
 }

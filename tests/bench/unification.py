@@ -55,7 +55,7 @@ async def measure_unification(folder: Path, bases: tuple[int, ...] = BASES) -> d
         try:
             seeded = 0
             for people in bases:
-                await _seed(log, own, seeded + 1, people)
+                await seed(log, own, seeded + 1, people)
                 if not seeded:
                     found["bytes of identities and profile a contact"] = round(
                         (_used_bytes(processes) - before) / people
@@ -70,7 +70,7 @@ async def measure_unification(folder: Path, bases: tuple[int, ...] = BASES) -> d
     return found
 
 
-async def _seed(log: EventLog, own: Partition, first: int, last: int) -> None:
+async def seed(log: EventLog, own: Partition, first: int, last: int) -> None:
     """People `first` to `last`, in the form in which a fold leaves them."""
     lease = lease_of(Role.PROFILE_UNIFICATION, own.bucket)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())

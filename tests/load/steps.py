@@ -22,7 +22,6 @@ from tests.load.outcome import Outcome, figures, new_histogram, percentile_ms
 from tests.load.plan import LoadPlan
 from tests.load.processors import shares, used
 
-
 #: Hears of every step: name, rate, outcome, and busy cores by who.
 Say = Callable[[str, int, Outcome, dict[str, float]], None]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
@@ -52,17 +52,22 @@ def start_of(day: date, zone: ZoneInfo) -> int:
 
     Usually local midnight; where that is skipped, the instant of the jump; where it comes twice, the first.
     """
-    day = clamp(day)
-    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
-    naive_us = (midnight.replace(tzinfo=None) - _EPOCH_NAIVE) // _MICROSECOND
-    candidate = naive_us - _offset_us(midnight)
-    if _local_us(candidate, zone) == naive_us:
-        return candidate
-    # Midnight is skipped: the jump lies after the instant that the later offset gives.
-    before, after = naive_us - _offset_us(midnight.replace(fold=1)), candidate
+    midnight = datetime.combine(clamp(day), time())
+    return wall_instant((midnight - _EPOCH_NAIVE) // _MICROSECOND, zone)
+
+
+def wall_instant(local_us: int, zone: ZoneInfo) -> int:
+    """The first instant at which the clocks of `zone` show `local_us` (microseconds since 1970-01-01 00:00 of that
+    clock) or later, if they come to it from before."""
+    moment = (_EPOCH_NAIVE + timedelta(microseconds=local_us)).replace(tzinfo=zone)
+    first = local_us - _offset_us(moment)
+    if wall_us(first, zone) == local_us:
+        return first
+    # The time is skipped: the jump lies between the instants that the later and the earlier offset give.
+    before, after = local_us - _offset_us(moment.replace(fold=1)), first
     while after - before > 1:
         middle = (before + after) // 2
-        if _local_us(middle, zone) >= naive_us:
+        if wall_us(middle, zone) >= local_us:
             after = middle
         else:
             before = middle
@@ -125,6 +130,7 @@ def _offset_us(moment: datetime) -> int:
     return 0 if offset is None else offset // _MICROSECOND
 
 
-def _local_us(instant_us: int, zone: ZoneInfo) -> int:
+def wall_us(instant_us: int, zone: ZoneInfo) -> int:
+    """What the clocks of `zone` show at an instant, as microseconds since 1970-01-01 00:00 of that clock."""
     local = (_EPOCH + timedelta(microseconds=instant_us)).astimezone(zone)
     return (local.replace(tzinfo=None) - _EPOCH_NAIVE) // _MICROSECOND

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from core.clock import MAX_INSTANT_US
+from core.query.local_time import wall_instant
 from core.scenario.definition import ScheduleTrigger
-from core.scenario.waits import wall_instant
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_NAIVE = datetime(1970, 1, 1)

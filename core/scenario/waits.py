@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from core.clock import DAY_US, MINUTE_US
-from core.query.local_time import clamp, find_zone, local_date, shift_days, start_of
+from core.query.local_time import clamp, find_zone, local_date, shift_days, start_of, wall_instant, wall_us
 from core.scenario.definition import DateAttribute, LocalTime
 from core.schema import Instant, Value
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_NAIVE = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 #: Every weekday comes within so many days, even where a zone left one out.
@@ -65,23 +64,6 @@ def zone_named(name: str) -> ZoneInfo:
     return zone
 
 
-def wall_instant(local_us: int, zone: ZoneInfo) -> int:
-    """The first instant at which the clocks of `zone` show `local_us` or later, if they come to it from before."""
-    moment = (_EPOCH_NAIVE + timedelta(microseconds=local_us)).replace(tzinfo=zone)
-    first = local_us - _offset_us(moment)
-    if _local_us(first, zone) == local_us:
-        return first
-    # The time is skipped: the jump lies between the instants that the later and the earlier offset give.
-    before, after = local_us - _offset_us(moment.replace(fold=1)), first
-    while after - before > 1:
-        middle = (before + after) // 2
-        if _local_us(middle, zone) >= local_us:
-            after = middle
-        else:
-            before = middle
-    return after
-
-
 def next_local(wanted: LocalTime, zone: str, after_us: int) -> Due:
     """The first such wall time strictly after `after_us`."""
     rules = zone_named(zone)
@@ -107,7 +89,7 @@ def due_date(wanted: DateAttribute, value: Value | None, zone: str, now_us: int)
         if not wanted.yearly:
             return _at(value.us + wanted.offset_us, now_us)
         rules = zone_named(zone)
-        day, time_us = divmod(_local_us(value.us, rules), DAY_US)
+        day, time_us = divmod(wall_us(value.us, rules), DAY_US)
         return _next_anniversary(wanted, date.fromordinal(_EPOCH_NAIVE.toordinal() + day), time_us, zone, now_us)
     if not isinstance(value, date):
         return None
@@ -159,13 +141,3 @@ def _days_from(day: date, zone: ZoneInfo) -> Iterator[date]:
 
 def _local_day_us(day: date) -> int:
     return (day.toordinal() - _EPOCH_NAIVE.toordinal()) * DAY_US
-
-
-def _offset_us(moment: datetime) -> int:
-    offset = moment.utcoffset()
-    return 0 if offset is None else offset // _MICROSECOND
-
-
-def _local_us(instant_us: int, zone: ZoneInfo) -> int:
-    local = (_EPOCH + timedelta(microseconds=instant_us)).astimezone(zone)
-    return (local.replace(tzinfo=None) - _EPOCH_NAIVE) // _MICROSECOND

@@ -8,8 +8,9 @@ from random import Random
 import pytest
 
 from core.clock import DAY_US, HOUR_US, MINUTE_US
+from core.query.local_time import wall_instant
 from core.scenario.definition import DateAttribute, LocalTime
-from core.scenario.waits import anniversary, due_date, next_local, wall_instant, wall_time_from, zone_named
+from core.scenario.waits import anniversary, due_date, next_local, wall_time_from, zone_named
 from core.schema import Instant, Value
 
 
